@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Number formats: what the bytes mean. One file per block type (q8_0.c … q6_k.c, float.c), one row each in registry.c.
+ * Layouts: the GGUF specification and ggml's block structures; stated in each file. */
+#ifndef FJ_QUANT_QUANT_H
+#define FJ_QUANT_QUANT_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "tensor/dtype.h"
+#include "tensor/role.h"
+
+typedef struct fj_quant {
+    const fj_dtype *dtype;
+    /* n values (a multiple of the block) from blocks; exact in f32. src may be unaligned. */
+    void (*decode)(const void *src, float *dst, int64_t n);
+    /* Nearest blocks of n finite values, deterministic. importance: n weights >= 0 for the error of each column (imatrix), or
+     * NULL. Byte-equal to ggml's reference for Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 without importance; at most its error for K types. */
+    void (*encode)(const float *src, void *dst, int64_t n, const float *importance);
+    /* NULL when any bytes decode to something finite or not; else says whether the blocks are sane (no NaN or inf scales). */
+    const char *about; /* one line for help: "4.5 bits, 32 values share a scale" */
+} fj_quant;
+
+/* NULL for integer types. */
+const fj_quant *fj_quant_of(const fj_dtype *dtype);
+
+/* All, in order of falling bits; NULL at the end. */
+extern const fj_quant *const fj_quants[];
+
+/* float.c: conversions of single values, exact widening and round-to-nearest-even narrowing. */
+float    fj_f16_to_f32(uint16_t h);
+uint16_t fj_f32_to_f16(float x);
+float    fj_bf16_to_f32(uint16_t h);
+uint16_t fj_f32_to_bf16(float x);
+
+/* ---- recipes (recipe.c): the mixes of llama.cpp, decided from role, layer and shape alone; reference/inference 2.2, 2.3 ---- */
+
+typedef struct fj_recipe {
+    const char *name;      /* Q4_K_M, as users write it; read in either case */
+    int         gguf_ftype; /* general.file_type */
+    double      bits;      /* of its main type, for the list in help */
+    const char *about;
+} fj_recipe;
+
+extern const fj_recipe *const fj_recipes[]; /* Q8_0 Q6_K Q5_K_M Q4_K_M Q4_0 Q4_1 Q5_0 Q5_1 F16 BF16 F32; NULL at the end */
+const fj_recipe *fj_recipe_by_name(const char *name);
+
+/* What a recipe needs to know of the model and the weight. */
+typedef struct fj_recipe_weight {
+    const fj_role *role;
+    int            layer, n_layers; /* layer -1 outside of blocks */
+    fj_shape       shape;           /* 2-D (out, in); anything else keeps F32 */
+    bool           tied_output;     /* token_embd that is the head too */
+    int            n_experts;
+} fj_recipe_weight;
+
+/* The type this weight gets, fallback for the row length included (2.3). Never NULL. */
+const fj_dtype *fj_recipe_type(const fj_recipe *recipe, const fj_recipe_weight *weight);
+
+#endif
