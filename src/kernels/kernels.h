@@ -101,13 +101,15 @@ typedef struct fj_kernels {
     /* one head of r rotated values; cos, sin have r/2 values; half: pairs (j, j+r/2), else (2j, 2j+1). y may be x. add: y += */
     void (*rope_head)(float *y, const float *x, const float *cos, const float *sin, int64_t r, bool half, bool inverse, bool add);
     float (*max_row)(const float *x, int64_t n);                                      /* -inf for n = 0 */
-    /* y = exp(scale*(x) - max) for each; returns the sum (16-lane order). y may be x. relative error < 2e-7; exp(-inf) = 0 */
+    /* y = exp(scale*x - max) for each, the argument rounded once to f32; returns the sum (16-lane order). y may be x.
+     * Relative error < 2e-7; exp(-inf) = 0, and so are results below 1.2e-38 (subnormal ones are slow and of no use). */
     float (*exp_row)(float *y, const float *x, float scale, float max, int64_t n);
     float (*dot_row)(const float *a, const float *b, int64_t n);                      /* as gemm_f32 of one row and column */
     double (*sum_squares_row)(const float *x, int64_t n);                             /* 8 lanes of double in order, tree */
-    /* AdamW (torch): p *= 1 - lr*wd; m, v updated; p -= lr/c1 * m / (sqrt(v)/sqrt_c2 + eps); g is multiplied by clip first */
-    void (*adamw_row)(float *p, const float *g, float *m, float *v, int64_t n, float clip, float lr_c1, float decay, float beta1,
-                      float beta2, float sqrt_c2, float eps);
+    /* AdamW (torch): p *= decay, which is 1 - lr*wd; m, v updated; p -= lr_c1 * m / (sqrt(v)/sqrt_c2 + eps), lr_c1 is lr/c1;
+     * g is multiplied by clip first. The betas are double because 1 - 0.999f is 1.3e-5 off 0.001. */
+    void (*adamw_row)(float *p, const float *g, float *m, float *v, int64_t n, float clip, float lr_c1, float decay, double beta1,
+                      double beta2, float sqrt_c2, float eps);
 } fj_kernels;
 
 /* Fills the table for the features (fj_cpu_features masked by --isa): ref first, then each level replaces the rows it has. */
