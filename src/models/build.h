@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Building a model's graph: what a family's block function says, for generating or for training. */
+#ifndef FJ_MODELS_BUILD_H
+#define FJ_MODELS_BUILD_H
+
+#include "models/adapter.h"
+#include "models/model.h"
+
+/* A tensor that learns. Exactly one of weight and lora is set. */
+typedef struct fj_parameter {
+    fj_value        *value;  /* external: the trainer binds value->data and value->grad->data */
+    const fj_weight *weight; /* the whole matrix learns */
+    const fj_lora   *lora;
+    bool             is_b;   /* of the lora pair: B, else A */
+} fj_parameter;
+
+struct fj_build {
+    fj_graph       *g;
+    const fj_model *m;
+    const fj_adapter *adapter; /* low-rank paths to hang on; NULL for none */
+    bool  trains_adapter, trains_weights;
+    bool  is_cached;           /* attention over the cache, else over the pass */
+    /* inputs, external; made by fj_build_start */
+    fj_value *ids, *pos, *tiles, *tables, *cache, *select;
+    fj_value *rope;
+    fj_parameter *params;      /* in the arena of g */
+    int n_params, cap_params;
+    double dropout_scale;      /* 1 when training, 0 when evaluating */
+};
+
+typedef struct fj_build_sizes {
+    int64_t rows, out_rows, tiles; /* capacities; out_rows 0: every row goes to the head */
+    int64_t seqs, pages_per_seq;   /* of a cached graph */
+    const fj_dtype *cache_dtype;
+} fj_build_sizes;
+
+/* Makes the inputs. */
+void fj_build_start(fj_build *b, const fj_build_sizes *sizes);
+
+/* Embedding and blocks up to `layers` of them (-1: all), then, for all, the rows that the head looks at and the final norm. */
+fj_value *fj_build_hidden(fj_build *b, int layers);
+
+/* Logits of hidden rows: external, to be bound. */
+fj_value *fj_build_logits(fj_build *b, fj_value *hidden);
+
+/* The head's matrix as a value (a parameter when it learns). */
+fj_value *fj_build_head(fj_build *b);
+
+/* ---- blocks that families share ------------------------------------------------------------------------------------ */
+fj_value *fj_block_norm(fj_build *b, fj_value *x, const fj_role *role, int layer);
+/* Products of x with up to three roles, biases and low-rank paths included. */
+void      fj_block_project(fj_build *b, fj_value *x, const fj_role *const *roles, int n, int layer, fj_value **out);
+fj_value *fj_block_attention(fj_build *b, fj_value *x, int layer); /* q k v, rope, attention, output */
+fj_value *fj_block_gated_mlp(fj_build *b, fj_value *x, int layer); /* down(silu(gate x) * up x) */
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A model: the weights of a source with their roles and checked shapes. Read-only once opened, but for its residence. */
+#ifndef FJ_MODELS_MODEL_H
+#define FJ_MODELS_MODEL_H
+
+#include "base/buffer.h"
+#include "base/thread.h"
+#include "models/family.h"
+
+struct fj_model {
+    const fj_family *family;
+    fj_hparams       hp;
+    fj_naming        naming;
+    fj_arena        *arena;
+    const fj_source *source;      /* borrowed; NULL for a model that is only planned */
+    fj_weight       *weights;     /* in the order of the family's table, layer after layer */
+    int              n_weights;
+    const fj_weight_row **rows;   /* of each weight */
+    float           *rope_inverse; /* d_head/2 inverse frequencies, scaling applied */
+    fj_buffer        packed;      /* repacked weights, when they are */
+};
+
+/* Gives every tensor of the source its role and checks every shape against the configuration. A missing tensor, an extra one and a
+ * wrong shape are FJ_ERR_FORMAT / FJ_ERR_SHAPE naming it. The source must outlive the model. */
+fj_status fj_model_open(const fj_source *source, fj_model **out, fj_err *err);
+
+/* The same from a configuration alone, every matrix of type `dtype` (NULL: what config.json's torch_dtype says): for plans. */
+fj_status fj_model_describe(const fj_json *config, const fj_dtype *dtype, fj_model **out, fj_err *err);
+
+void fj_model_free(fj_model *m); /* accepts NULL */
+
+/* The weight of a role (layer -1 outside of blocks), NULL when the model has none. */
+const fj_weight *fj_model_weight(const fj_model *m, const fj_role *role, int layer, bool is_bias);
+
+/* The head: output, or the embedding when it is tied. */
+const fj_weight *fj_model_head(const fj_model *m);
+
+/* Copies every quantized matrix into the kernels' order and gives the mapped pages back, tensor by tensor. FJ_ERR_MEMORY leaves the
+ * model as it was. No bit of a result changes. */
+fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err);
+
+/* Bytes of the weights: as they lie in the file, and as fj_model_repack would hold them (those that it does not touch included). */
+size_t fj_model_bytes(const fj_model *m);
+size_t fj_model_repacked_bytes(const fj_model *m);
+int64_t fj_model_parameters(const fj_model *m);
+
+/* The name of a weight in Hugging Face form, whatever the file: for adapters and exports. Owned by the model's arena; NULL without
+ * memory. */
+const char *fj_model_hf_name(const fj_model *m, const fj_weight *w);
+const char *fj_model_gguf_name(const fj_model *m, const fj_weight *w);
+
+/* Row order between this model's bytes and Hugging Face's (for adapters of GGUF models): fills from[i] = the Hugging Face row that
+ * is row i here, and returns true; false when the orders are the same. n = rows of w. */
+bool fj_model_row_order(const fj_model *m, const fj_weight *w, int64_t *from);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sequences being generated: the cache pages they hold and the graphs that extend them. */
+#ifndef FJ_MODELS_SESSION_H
+#define FJ_MODELS_SESSION_H
+
+#include "models/adapter.h"
+#include "models/model.h"
+
+typedef struct fj_session fj_session;
+
+typedef struct fj_session_settings {
+    int64_t n_ctx;     /* positions a sequence may have; 0: the model's own, at most 4096 */
+    int64_t n_seqs;    /* sequences at once; 0: 1 */
+    int64_t chunk;     /* rows of the largest graph: prompts are taken in chunks; 0: 512 */
+    bool    fast;      /* arithmetic of `run` (int8, bf16, f16 cache); false: float32 throughout */
+    int     stop_layer; /* fj_session_hidden: how many layers; -1 all */
+    bool    wants_hidden; /* hidden states instead of logits */
+    const fj_adapter *adapter; /* may be NULL */
+} fj_session_settings;
+
+/* The model, adapter, pool and kernels must outlive the session. FJ_ERR_MEMORY says what was asked for. */
+fj_status fj_session_open(const fj_model *m, const fj_session_settings *s, fj_pool *pool, const fj_kernels *k, fj_session **out,
+                          fj_err *err);
+void      fj_session_close(fj_session *s); /* accepts NULL */
+
+/* The memory that fj_session_open would take, from shapes alone: cache, step arena with scratch. */
+typedef struct fj_session_bytes {
+    size_t kv, arena;
+} fj_session_bytes;
+fj_status fj_session_plan(const fj_model *m, const fj_session_settings *s, int n_threads, const fj_kernels *k, fj_session_bytes *out,
+                          fj_err *err);
+
+/* Tokens to append: n ids of one or more sequences, end to end; seq[i] says whose (NULL: all of sequence 0); rows of a sequence are
+ * consecutive and in order. wants[i]: this row's result is asked for (NULL: the last row only). */
+typedef struct fj_rows_in {
+    int64_t        n;
+    const int32_t *ids;
+    const int32_t *seq;
+    const uint8_t *wants;
+} fj_rows_in;
+
+/* out: (rows that want a result, n_vocab) logits, or (…, d_model) hidden states; f32, owned by the caller. Fails with FJ_ERR_ARG
+ * when an id is not in the vocabulary or the rows do not fit n_ctx; the session is then as before, as it is after FJ_ERR_CANCELLED.
+ * Not thread-safe per session. cancel may be NULL. */
+fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, const int *cancel, fj_err *err);
+
+int64_t fj_session_length(const fj_session *s, int64_t seq);
+void    fj_session_truncate(fj_session *s, int64_t seq, int64_t length); /* forgets positions from `length` on */
+int64_t fj_session_n_ctx(const fj_session *s);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See attend.h. Keys that a query may not see get weight 0 in the tile's products, which changes no bit of a sum; a tile of which
+ * a query sees nothing is skipped for it. */
+#include "ops/attend.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { T = FJ_TILE_ROWS };
+
+void fj_attend_range(const fj_attend *a, int64_t i, int64_t index, int64_t *first, int64_t *end)
+{
+    int64_t pos = a->pos0 + i * a->pos_step, base = index * T;
+    *end = FJ_MIN(T, pos + 1 - base);
+    *first = a->window > 0 ? FJ_MAX(0, pos - a->window + 1 - base) : 0;
+}
+
+void fj_attend_tiles(const fj_attend *a, int64_t *first, int64_t *end)
+{
+    int64_t last = a->pos0 + (a->n - 1) * a->pos_step;
+    *end = last / T + 1;
+    *first = a->window > 0 ? FJ_MAX(0, a->pos0 - a->window + 1) / T : 0;
+}
+
+size_t fj_attend_scratch(int64_t d)
+{
+    return (size_t)(T * T + 2 * T * d + 2 * T) * sizeof(float);
+}
+
+typedef struct state {
+    float *scores, *sum, *v, *max, *denominator; /* (T,T), (T,d), (T,d), (T), (T) */
+} state;
+
+/* Turns row i of the scores into weights; its sum so far is rescaled when the maximum moves. */
+static void soften(const fj_run *run, const fj_attend *a, state *s, int64_t i, int64_t index, int64_t n)
+{
+    int64_t first, end;
+    float *row = s->scores + i * T, scale = (float)a->scale;
+    fj_attend_range(a, i, index, &first, &end);
+    if (first >= end) {
+        memset(row, 0, (size_t)n * sizeof(float));
+        return;
+    }
+    for (int64_t j = 0; j < first; j++)
+        row[j] = -INFINITY;
+    for (int64_t j = end; j < n; j++)
+        row[j] = -INFINITY;
+    float max = scale * run->k->max_row(row + first, end - first);
+    if (max > s->max[i]) {
+        float factor;
+        (void)run->k->exp_row(&factor, &s->max[i], 1.0f, max, 1);
+        run->k->scale_row(s->sum + i * a->d, s->sum + i * a->d, factor, a->d);
+        s->denominator[i] *= factor;
+        s->max[i] = max;
+    }
+    s->denominator[i] += run->k->exp_row(row, row, scale, s->max[i], n);
+}
+
+static void add_tile(const fj_run *run, const fj_attend *a, state *s, int64_t index)
+{
+    fj_key_tile tile = a->tile(a->context, index);
+    int64_t last = a->pos0 + (a->n - 1) * a->pos_step, n = FJ_MIN(T, last + 1 - index * T);
+    if (a->is_f16)
+        run->k->gemm_f32_f16(s->scores, T, a->q, a->ldq, tile.k, tile.ldk, a->n, n, a->d);
+    else
+        run->k->gemm_f32(s->scores, T, a->q, a->ldq, tile.k, tile.ldk, a->n, n, a->d);
+    for (int64_t i = 0; i < a->n; i++)
+        soften(run, a, s, i, index, n);
+    const float *v = tile.v;
+    int64_t ldv = tile.ldv;
+    if (a->is_f16) {
+        for (int64_t j = 0; j < n; j++)
+            run->k->f16_to_f32_row(s->v + j * a->d, (const uint16_t *)tile.v + j * tile.ldv, a->d);
+        v = s->v;
+        ldv = a->d;
+    }
+    run->k->gemm_rows_f32(s->sum, a->d, s->scores, T, 1, v, ldv, a->n, a->d, n, true);
+}
+
+void fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch)
+{
+    state s = { .scores = scratch };
+    s.sum = s.scores + T * T;
+    s.v = s.sum + T * a->d;
+    s.max = s.v + T * a->d;
+    s.denominator = s.max + T;
+    memset(s.sum, 0, (size_t)(a->n * a->d) * sizeof(float));
+    for (int64_t i = 0; i < a->n; i++) {
+        s.max[i] = -INFINITY;
+        s.denominator[i] = 0;
+    }
+    int64_t first, end;
+    fj_attend_tiles(a, &first, &end);
+    for (int64_t index = first; index < end; index++)
+        add_tile(run, a, &s, index);
+    for (int64_t i = 0; i < a->n; i++) {
+        run->k->scale_row(a->out + i * a->ldo, s.sum + i * a->d, 1.0f / s.denominator[i], a->d);
+        if (a->lse)
+            a->lse[i * a->lse_step] = s.max[i] + logf(s.denominator[i]);
+    }
+}

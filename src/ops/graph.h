@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One graph, four readers: the planner lays it out, the executor runs it, the differentiator appends gradient nodes, and
+ * effects (optimizer updates, cache stores) are nodes of it, in an order that is right for whoever reads what they overwrite. */
+#ifndef FJ_OPS_GRAPH_H
+#define FJ_OPS_GRAPH_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/str.h"
+#include "ops/op.h"
+
+typedef struct fj_graph {
+    fj_arena  *arena;
+    fj_node  **nodes;
+    int        n_nodes, cap_nodes;
+    fj_value **values;
+    int        n_values, cap_values;
+    int        layer;       /* of nodes being recorded; -1 outside of checkpointed segments */
+    fj_err    *err;         /* the first failure of building sticks here; building goes on harmlessly */
+    size_t     arena_bytes; /* after fj_graph_plan */
+    size_t     scratch_bytes; /* a worker */
+} fj_graph;
+
+/* Building never needs a check per call: a failure (shape, memory) is kept in err and reported by fj_graph_plan. err outlives g. */
+fj_graph *fj_graph_new(fj_err *err); /* NULL without memory */
+void      fj_graph_free(fj_graph *g);
+
+/* Values from outside. */
+fj_value *fj_graph_external(fj_graph *g, const char *name, const fj_dtype *dtype, fj_extent extent, fj_shape shape);
+fj_value *fj_graph_weight(fj_graph *g, const fj_weight *weight); /* one value for one weight, however often asked */
+
+/* A parameter: f32, external, learns. Its gradient is external too (grad->data is bound by the trainer). */
+fj_value *fj_graph_parameter(fj_graph *g, const char *name, fj_shape shape);
+
+/* Records op over in[0…n_in-1] (NULL: an optional input that is absent); gives out[0]. attr: n_attr numbers; extra is borrowed.
+ * Further outputs are node->out. Never NULL: after a failure it is a dummy of the graph. */
+fj_node *fj_graph_add(fj_graph *g, const fj_op *op, fj_value *const *in, int n_in, int n_out, const double *attr, int n_attr,
+                      const void *extra);
+
+/* Appends gradient nodes for everything that needs a gradient, from the loss nodes (op->is_loss) in the graph. With `checkpoint`
+ * the forward nodes of each layer segment are repeated before its backward, and only what that needs of them. */
+void fj_graph_differentiate(fj_graph *g, bool checkpoint);
+
+/* Lays out arena values by lifetime, from shapes alone, and computes workspaces and scratch for the arithmetic of `run`
+ * (k, fast, bf16). Outputs to keep must be external. Fails with what went wrong since fj_graph_new. */
+fj_status fj_graph_plan(fj_graph *g, const fj_run *run, fj_err *err);
+
+/* Gives every arena value its address. The memory is at least arena_bytes, 64-byte aligned, and may be shared by graphs that do
+ * not run at the same time. */
+void fj_graph_bind(fj_graph *g, void *memory);
+
+/* Runs nodes [first, end). FJ_ERR_CANCELLED when *run->cancel was set; what was written until then stays. */
+fj_status fj_graph_run(fj_graph *g, fj_run *run, int first, int end, fj_err *err);
+
+/* A table of the nodes with their bytes, for -v and tests. */
+void fj_graph_print(const fj_graph *g, fj_str *out);
+
+/* ---- recording of the operations; see each file for the equation -------------------------------------------------- */
+enum { FJ_MAX_LINEAR = 3 };
+
+fj_value *fj_embed(fj_graph *g, fj_value *ids, fj_value *table);
+fj_value *fj_rms_norm(fj_graph *g, fj_value *x, fj_value *w, double eps);
+/* out[i] = x W_i^T (+ b_i): up to three products that share their input. biases may be NULL, or hold NULLs. */
+void      fj_linear(fj_graph *g, fj_value *x, fj_value *const *weights, fj_value *const *biases, int n, fj_value **out);
+fj_value *fj_lora_add(fj_graph *g, fj_value *y, fj_value *u, fj_value *b, double scale); /* y + scale * u b^T, in place */
+fj_value *fj_add(fj_graph *g, fj_value *a, fj_value *b);
+fj_value *fj_swiglu(fj_graph *g, fj_value *gate, fj_value *up);
+fj_value *fj_dropout(fj_graph *g, fj_value *x, double probability);
+fj_value *fj_select_rows(fj_graph *g, fj_value *x, fj_value *index); /* index: i32 (OUT_ROWS) */
+
+/* cos and sin of positions: (ROWS, r) with the r/2 cosines first. inverse: r/2 inverse frequencies (f32, borrowed), mscale. */
+fj_value *fj_rope_table(fj_graph *g, fj_value *pos, const float *inverse, int64_t r, double mscale);
+fj_value *fj_rope(fj_graph *g, fj_value *x, fj_value *table, int64_t n_heads, int64_t d_head, bool half);
+
+typedef struct fj_attention_shape {
+    int64_t n_heads, n_kv_heads, d_head;
+    double  scale;
+    int64_t window; /* keys a query sees, itself included; 0: all */
+} fj_attention_shape;
+
+/* Causal attention inside the segments that the tiles describe. */
+fj_value *fj_attention(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, const fj_attention_shape *shape);
+
+/* The same against the cache: stores k and v first (an effect), then reads every key from it. cache: external, see cache.h. */
+fj_value *fj_attention_cached(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, fj_value *tables,
+                              fj_value *cache, int64_t layer, int64_t n_layers, const fj_attention_shape *shape);
+
+/* Negative log-likelihood of labels (OUT_ROWS) under softmax(h W^T), per row; rows weigh `weights` in the gradient. */
+fj_value *fj_head_loss(fj_graph *g, fj_value *h, fj_value *w, fj_value *labels, fj_value *weights);
+
+/* Optimizer: norm of all gradients of `params` (then run->grad_norm, and run->clip for max_norm, 0 = off), and AdamW updates. */
+typedef struct fj_adamw_settings {
+    double beta1, beta2, eps, weight_decay;
+} fj_adamw_settings;
+void fj_grad_norm(fj_graph *g, fj_value *const *params, int n, double max_norm);
+void fj_adamw(fj_graph *g, fj_value *param, fj_value *m, fj_value *v, const fj_adamw_settings *settings, double lr_factor);
+
+#endif

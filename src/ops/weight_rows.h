@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Rows of a matrix as f32, whatever form they have: the frozen weights of training and the embedding table are read so, a tile
+ * at a time, and never stand de-quantized in memory. */
+#ifndef FJ_OPS_WEIGHT_ROWS_H
+#define FJ_OPS_WEIGHT_ROWS_H
+
+#include "ops/op.h"
+
+/* Columns [k0, k0+nk) of rows [row0, row0+n): a pointer with *ld values between rows; the matrix itself when it is f32, else
+ * scratch (n * nk floats). k0 and nk are multiples of fj_weight_step(v) or reach the row's end. */
+const float *fj_weight_rows(const fj_run *run, const fj_value *v, int64_t row0, int64_t n, int64_t k0, int64_t nk, float *scratch,
+                            int64_t *ld);
+
+/* Columns can be cut at multiples of this: the block of the type; a packed matrix only whole. */
+int64_t fj_weight_step(const fj_value *v);
+
+#endif
