@@ -12,16 +12,16 @@
 
 typedef struct fj_quant {
     const fj_dtype *dtype;
-    /* n values (a multiple of the block) from blocks; exact in f32. src may be unaligned. */
+    /* n values (a multiple of the block) from blocks; exact in f32. src may be unaligned, and any bytes: what a file's scales
+     * make infinite or NaN is so. */
     void (*decode)(const void *src, float *dst, int64_t n);
     /* Nearest blocks of n finite values, deterministic. importance: n weights >= 0 for the error of each column (imatrix), or
      * NULL. Byte-equal to ggml's reference for Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 without importance; at most its error for K types. */
     void (*encode)(const float *src, void *dst, int64_t n, const float *importance);
-    /* NULL when any bytes decode to something finite or not; else says whether the blocks are sane (no NaN or inf scales). */
     const char *about; /* one line for help: "4.5 bits, 32 values share a scale" */
 } fj_quant;
 
-/* NULL for integer types. */
+/* NULL for integer types and F64. */
 const fj_quant *fj_quant_of(const fj_dtype *dtype);
 
 /* All, in order of falling bits; NULL at the end. */

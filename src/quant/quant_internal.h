@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of this folder share: the descriptors, and bytes of blocks. */
+#ifndef FJ_QUANT_QUANT_INTERNAL_H
+#define FJ_QUANT_QUANT_INTERNAL_H
+
+#include <string.h>
+
+#include "quant/quant.h"
+
+extern const fj_quant fj_quant_f32, fj_quant_f16, fj_quant_bf16;
+extern const fj_quant fj_quant_q8_0, fj_quant_q4_0, fj_quant_q4_1, fj_quant_q5_0, fj_quant_q5_1;
+extern const fj_quant fj_quant_q4_k, fj_quant_q5_k, fj_quant_q6_k;
+
+/* Nearest half, ±65504 where that would be infinite, 0 for NaN: a block whose scale is infinite decodes to NaN, a saturated one
+ * to the nearest numbers it can hold. */
+uint16_t fj_half_saturated(float x);
+
+/* Half at p, which may be unaligned, as f32; and back. */
+static inline float fj_half_load(const uint8_t *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return fj_f16_to_f32(h);
+}
+
+static inline void fj_half_store(uint8_t *p, uint16_t h)
+{
+    memcpy(p, &h, sizeof h);
+}
+
+/* 1 / d, or 0 where that is not finite. */
+static inline float fj_inverse(float d)
+{
+    float inverse = 1.0f / (d != 0 ? d : 1.0f);
+    return d != 0 && inverse - inverse == 0 ? inverse : 0.0f;
+}
+
+/* t without its fraction, kept in 0…top; 0 for NaN. */
+static inline uint8_t fj_code(float t, int top)
+{
+    if (!(t >= 1))
+        return 0;
+    return t >= top ? (uint8_t)top : (uint8_t)t;
+}
+
+#endif
