@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Low-rank adapters in PEFT's form: see adapter.h. Source: peft, tuners/lora/{config,layer}.py, utils/save_and_load.py. */
+#include "models/adapter.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "quant/quant.h"
+
+enum { MAX_RANK = 4096, MAX_TARGETS = 64 };
+
+static bool is_adaptable(const fj_weight *w)
+{
+    return w->role->in_layer && w->role->is_linear && !w->is_bias && w->shape.rank == 2;
+}
+
+/* "model.layers.3.self_attn.q_proj": the tensor's name without its last part. */
+static fj_text module_of(const fj_model *m, const fj_weight *w)
+{
+    const char *name = fj_model_hf_name(m, w);
+    if (!name)
+        return (fj_text){ 0 };
+    return (fj_text){ name, strlen(name) - strlen(".weight") };
+}
+
+/* A module matches an entry when its name is the entry or ends with "." + entry. */
+static bool matches(fj_text module, fj_text entry)
+{
+    if (module.len < entry.len || memcmp(module.data + module.len - entry.len, entry.data, entry.len))
+        return false;
+    return module.len == entry.len || module.data[module.len - entry.len - 1] == '.';
+}
+
+static fj_status new_adapter(fj_adapter **out, int n, fj_err *err)
+{
+    fj_arena *arena = fj_arena_new();
+    fj_adapter *a = arena ? fj_arena_take(arena, sizeof *a) : NULL;
+    if (a)
+        a->items = fj_arena_array(arena, (size_t)n, sizeof *a->items);
+    if (!a || !a->items) {
+        fj_arena_free(arena);
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter");
+    }
+    a->arena = arena;
+    *out = a;
+    return FJ_OK;
+}
+
+static fj_status add_pair(fj_adapter *a, const fj_weight *w, int64_t rank, fj_err *err)
+{
+    fj_lora *l = &a->items[a->n];
+    *l = (fj_lora){ .weight = w, .rank = rank };
+    l->a = fj_arena_array(a->arena, (size_t)(rank * w->shape.dim[1]), sizeof(float));
+    l->b = fj_arena_array(a->arena, (size_t)(rank * w->shape.dim[0]), sizeof(float));
+    if (!l->a || !l->b)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter of rank %lld", (long long)rank);
+    a->n++;
+    return FJ_OK;
+}
+
+void fj_adapter_free(fj_adapter *a)
+{
+    if (!a)
+        return;
+    fj_json_free(a->config);
+    fj_arena_free(a->arena);
+}
+
+int64_t fj_adapter_parameters(const fj_adapter *a)
+{
+    int64_t n = 0;
+    for (int i = 0; i < a->n; i++)
+        n += a->items[i].rank * (a->items[i].weight->shape.dim[0] + a->items[i].weight->shape.dim[1]);
+    return n;
+}
+
+/* ---- targets ------------------------------------------------------------------------------------------------------------- */
+
+static size_t split(const char *list, fj_text out[MAX_TARGETS])
+{
+    size_t n = 0;
+    while (*list && n < MAX_TARGETS) {
+        size_t len = strcspn(list, ",");
+        fj_text t = { list, len };
+        while (t.len && *t.data == ' ')
+            t.data++, t.len--;
+        while (t.len && t.data[t.len - 1] == ' ')
+            t.len--;
+        if (t.len)
+            out[n++] = t;
+        list += len + (list[len] == ',');
+    }
+    return n;
+}
+
+static fj_status unknown_target(const fj_model *m, fj_text target, fj_err *err)
+{
+    fj_str known = { 0 };
+    for (int i = 0; i < m->n_weights; i++) {
+        if (!is_adaptable(&m->weights[i]) || m->weights[i].layer != 0)
+            continue;
+        fj_text module = module_of(m, &m->weights[i]);
+        size_t at = module.len;
+        while (at && module.data[at - 1] != '.')
+            at--;
+        fj_str_printf(&known, "%s%.*s", known.len ? ", " : "", (int)(module.len - at), module.data + at);
+    }
+    (void)fj_fail(err, FJ_ERR_USAGE, "lora_target '%.*s' matches no linear matrix of this model", (int)target.len, target.data);
+    (void)fj_hint(err, "it has: %s; or all", known.data ? known.data : "none");
+    fj_str_free(&known);
+    return err->status;
+}
+
+/* is_target[i] for every weight; which targets are wanted: a list of n. */
+static fj_status choose(const fj_model *m, const fj_text *targets, size_t n, bool *is_target, fj_err *err)
+{
+    for (size_t t = 0; t < n; t++) {
+        bool is_all = fj_text_is(targets[t], "all") || fj_text_is(targets[t], "all-linear"), any = false;
+        for (int i = 0; i < m->n_weights; i++)
+            if (is_adaptable(&m->weights[i]) && (is_all || matches(module_of(m, &m->weights[i]), targets[t])))
+                is_target[i] = any = true;
+        if (!any)
+            return unknown_target(m, targets[t], err);
+    }
+    return FJ_OK;
+}
+
+/* ---- a new adapter --------------------------------------------------------------------------------------------------------- */
+
+static void init_a(fj_lora *l, uint64_t seed, uint32_t index)
+{
+    int64_t n = l->rank * l->weight->shape.dim[1];
+    double bound = 1.0 / sqrt((double)l->weight->shape.dim[1]);
+    for (int64_t i = 0; i < n; i++)
+        l->a[i] = (float)(bound * (2 * fj_rng_uniform(seed, FJ_STREAM_LORA_INIT, 0, index, (uint64_t)i) - 1));
+}
+
+fj_status fj_adapter_new(const fj_model *m, const fj_lora_settings *s, fj_adapter **out, fj_err *err)
+{
+    fj_adapter *a = NULL;
+    fj_text targets[MAX_TARGETS];
+    size_t n = split(s->target, targets);
+    bool *is_target = calloc((size_t)m->n_weights + 1, sizeof *is_target);
+    if (s->rank < 1 || s->rank > MAX_RANK) {
+        free(is_target);
+        return fj_fail(err, FJ_ERR_USAGE, "lora_rank is %lld, wanted 1 to %d", (long long)s->rank, MAX_RANK);
+    }
+    fj_status st = is_target ? new_adapter(&a, m->n_weights, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter");
+    if (!st)
+        st = choose(m, targets, n, is_target, err);
+    for (int i = 0; !st && i < m->n_weights; i++) {
+        if (!is_target[i])
+            continue;
+        st = add_pair(a, &m->weights[i], s->rank, err);
+        if (st)
+            break;
+        fj_lora *l = &a->items[a->n - 1];
+        l->scale = s->alpha / (s->use_rslora ? sqrt((double)s->rank) : (double)s->rank);
+        l->dropout = s->dropout;
+        init_a(l, s->seed, (uint32_t)i);
+    }
+    free(is_target);
+    if (!st && a->n == 0)
+        st = fj_fail(err, FJ_ERR_USAGE, "lora_target names nothing");
+    if (st) {
+        fj_adapter_free(a);
+        return st;
+    }
+    *out = a;
+    return FJ_OK;
+}
+
+/* ---- PEFT folders ------------------------------------------------------------------------------------------------------------ */
+
+/* Keys that change the mathematics: what they must be. */
+static fj_status check_config(const fj_json *c, const char *folder, fj_err *err)
+{
+    static const char *const off[] = { "use_dora", "lora_bias", "fan_in_fan_out", "use_qalora" };
+    static const char *const empty[] = { "modules_to_save", "target_parameters", "layer_replication", "alora_invocation_tokens",
+                                         "trainable_token_indices", "megatron_config" };
+    const char *type = fj_json_string(fj_json_get(c, "peft_type"), "");
+    if (strcmp(type, "LORA"))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: peft_type '%s', forja applies LORA", folder, type);
+    for (size_t i = 0; i < FJ_LEN(off); i++)
+        if (fj_json_bool(fj_json_get(c, off[i]), false))
+            return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: '%s' is not supported", folder, off[i]);
+    for (size_t i = 0; i < FJ_LEN(empty); i++)
+        if (fj_json_len(fj_json_get(c, empty[i])))
+            return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: '%s' is not supported", folder, empty[i]);
+    if (strcmp(fj_json_string(fj_json_get(c, "bias"), "none"), "none"))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: bias other than 'none' is not supported", folder);
+    return FJ_OK;
+}
+
+/* rank_pattern and alpha_pattern: a key matches a module when its name ends with it. */
+static double patterned(const fj_json *patterns, fj_text module, double otherwise)
+{
+    for (void *i = fj_json_first(patterns); i; i = fj_json_next(patterns, i))
+        if (matches(module, fj_text_of(fj_json_key(i))))
+            return fj_json_real(fj_json_member(i), otherwise);
+    return otherwise;
+}
+
+static void copy_rows(const fj_model *m, const fj_weight *w, const float *from, float *to, int64_t cols, bool to_hf)
+{
+    int64_t n = w->shape.dim[0], *order = malloc((size_t)n * sizeof *order);
+    fj_assert(order);
+    bool is_moved = fj_model_row_order(m, w, order);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t hf = is_moved ? order[i] : i;
+        memcpy(to + (to_hf ? hf : i) * cols, from + (to_hf ? i : hf) * cols, (size_t)cols * sizeof(float));
+    }
+    free(order);
+}
+
+static fj_status read_half(const fj_model *m, fj_adapter *a, const fj_tensor *t, fj_lora *l, bool is_b, const char *folder, fj_err *err)
+{
+    char got[96], wanted[96];
+    fj_shape shape = is_b ? fj_shape_2(l->weight->shape.dim[0], l->rank) : fj_shape_2(l->rank, l->weight->shape.dim[1]);
+    const fj_quant *q = fj_quant_of(t->dtype);
+    if (!fj_shape_equal(&t->shape, &shape) || !q || !t->dtype->is_float)
+        return fj_fail(err, FJ_ERR_SHAPE, "%s: '%s' is %s %s, wanted %s", folder, t->name, t->dtype->name, fj_shape_text(&t->shape, got),
+                       fj_shape_text(&shape, wanted));
+    int64_t n = fj_shape_count(&shape);
+    float *values = fj_arena_array(a->arena, (size_t)n, sizeof(float));
+    if (!values)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for '%s'", t->name);
+    q->decode(t->data, values, n);
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' holds a number that is not finite", folder, t->name);
+    if (is_b)
+        copy_rows(m, l->weight, values, l->b, l->rank, false);
+    else
+        memcpy(l->a, values, (size_t)n * sizeof(float));
+    return FJ_OK;
+}
+
+static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w, const fj_source *s, const fj_json *config,
+                           const char *folder, size_t *n_read, fj_err *err)
+{
+    fj_text module = module_of(m, w);
+    char *name_a = fj_arena_printf(a->arena, "base_model.model.%.*s.lora_A.weight", (int)module.len, module.data);
+    char *name_b = fj_arena_printf(a->arena, "base_model.model.%.*s.lora_B.weight", (int)module.len, module.data);
+    if (!module.data || !name_a || !name_b)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter's names");
+    const fj_tensor *ta = s->find(s, name_a), *tb = s->find(s, name_b);
+    if (!ta && !tb)
+        return FJ_OK;
+    if (!ta || !tb)
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' without its other half", folder, ta ? name_a : name_b);
+    double rank = patterned(fj_json_get(config, "rank_pattern"), module, fj_json_real(fj_json_get(config, "r"), 0));
+    double alpha = patterned(fj_json_get(config, "alpha_pattern"), module, fj_json_real(fj_json_get(config, "lora_alpha"), 8));
+    if (rank < 1 || rank > MAX_RANK || rank != floor(rank))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: rank %g, wanted 1 to %d", folder, rank, MAX_RANK);
+    fj_status st = add_pair(a, w, (int64_t)rank, err);
+    if (st)
+        return st;
+    fj_lora *l = &a->items[a->n - 1];
+    bool is_rs = fj_json_bool(fj_json_get(config, "use_rslora"), false);
+    l->scale = alpha / (is_rs ? sqrt(rank) : rank);
+    l->dropout = fj_json_real(fj_json_get(config, "lora_dropout"), 0);
+    *n_read += 2;
+    st = read_half(m, a, ta, l, false, folder, err);
+    return st ? st : read_half(m, a, tb, l, true, folder, err);
+}
+
+static fj_status unread(const fj_adapter *a, const fj_model *m, const fj_source *s, const char *folder, fj_err *err)
+{
+    for (size_t i = 0; i < s->count(s); i++) {
+        const fj_tensor *t = s->at(s, i);
+        bool is_read = false;
+        for (int k = 0; k < a->n && !is_read; k++) {
+            fj_text module = module_of(m, a->items[k].weight);
+            is_read = strstr(t->name, ".lora_") && strlen(t->name) > 17 + module.len &&
+                      !memcmp(t->name + 17, module.data, module.len) && t->name[17 + module.len] == '.';
+        }
+        if (!is_read)
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' fits no matrix of this model", folder, t->name);
+    }
+    return FJ_OK;
+}
+
+fj_status fj_adapter_open(const fj_model *m, const fj_json *config, const fj_source *tensors, const char *folder, fj_adapter **out,
+                          fj_err *err)
+{
+    fj_adapter *a = NULL;
+    size_t n_read = 0;
+    fj_status st = check_config(config, folder, err);
+    if (!st)
+        st = new_adapter(&a, m->n_weights, err);
+    for (int i = 0; !st && i < m->n_weights; i++)
+        if (is_adaptable(&m->weights[i]))
+            st = read_pair(m, a, &m->weights[i], tensors, config, folder, &n_read, err);
+    if (!st && n_read != tensors->count(tensors))
+        st = unread(a, m, tensors, folder, err);
+    if (!st && a->n == 0)
+        st = fj_fail(err, FJ_ERR_FORMAT, "%s: no low-rank pair of this model in the adapter", folder);
+    if (st) {
+        fj_adapter_free(a);
+        return st;
+    }
+    a->config = fj_json_share((fj_json *)(uintptr_t)config);
+    *out = a;
+    return FJ_OK;
+}
+
+const char *fj_adapter_name(const fj_model *m, fj_adapter *a, const fj_lora *l, bool is_b)
+{
+    fj_text module = module_of(m, l->weight);
+    return fj_arena_printf(a->arena, "base_model.model.%.*s.lora_%c.weight", (int)module.len, module.data, is_b ? 'B' : 'A');
+}
+
+void fj_adapter_export(const fj_model *m, const fj_lora *l, bool is_b, float *dst)
+{
+    if (is_b)
+        copy_rows(m, l->weight, l->b, dst, l->rank, true);
+    else
+        memcpy(dst, l->a, (size_t)(l->rank * l->weight->shape.dim[1]) * sizeof(float));
+}
+
+fj_json *fj_adapter_config(const fj_model *m, const fj_adapter *a, const fj_lora_settings *s, const char *base)
+{
+    fj_json *c = fj_json_new_object(), *targets = fj_json_new_array();
+    bool ok = c && targets;
+    for (int i = 0; ok && i < a->n; i++) {
+        if (a->items[i].weight->layer != a->items[0].weight->layer)
+            continue;
+        fj_text module = module_of(m, a->items[i].weight);
+        size_t at = module.len;
+        while (at && module.data[at - 1] != '.')
+            at--;
+        ok = fj_json_add(targets, fj_json_new_text(module.data + at, module.len - at));
+    }
+    ok = ok && fj_json_set(c, "peft_type", fj_json_new_text("LORA", 4)) && fj_json_set(c, "task_type", fj_json_new_text("CAUSAL_LM", 9)) &&
+         fj_json_set(c, "base_model_name_or_path", fj_json_new_text(base, strlen(base))) && fj_json_set(c, "r", fj_json_new_int(s->rank)) &&
+         fj_json_set(c, "lora_alpha", s->alpha == floor(s->alpha) ? fj_json_new_int((int64_t)s->alpha) : fj_json_new_real(s->alpha)) &&
+         fj_json_set(c, "lora_dropout", fj_json_new_real(s->dropout)) && fj_json_set(c, "target_modules", targets) &&
+         fj_json_set(c, "bias", fj_json_new_text("none", 4)) && fj_json_set(c, "use_rslora", fj_json_new_bool(s->use_rslora)) &&
+         fj_json_set(c, "use_dora", fj_json_new_bool(false)) && fj_json_set(c, "fan_in_fan_out", fj_json_new_bool(false)) &&
+         fj_json_set(c, "init_lora_weights", fj_json_new_bool(true)) && fj_json_set(c, "inference_mode", fj_json_new_bool(true)) &&
+         fj_json_set(c, "modules_to_save", fj_json_new_null()) && fj_json_set(c, "rank_pattern", fj_json_new_object()) &&
+         fj_json_set(c, "alpha_pattern", fj_json_new_object());
+    if (ok)
+        return c;
+    fj_json_free(c);
+    return NULL;
+}
+
+void fj_lora_merge_row(const fj_lora *l, int64_t row, float *values)
+{
+    int64_t n = l->weight->shape.dim[1];
+    const float *b = l->b + row * l->rank;
+    for (int64_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (int64_t p = 0; p < l->rank; p++)
+            sum += (double)b[p] * l->a[p * n + i];
+        values[i] = (float)(values[i] + l->scale * sum);
+    }
+}
