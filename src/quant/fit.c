@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Least squares over rounded grids. With the codes q fixed, the best scale and offset are a 2x2 linear system; with those fixed,
- * the best codes are a rounding. Alternating falls into the nearest local optimum (Lloyd 1982), so several starts are tried.
- * All sums are of residuals x - (scale q + offset), never of x itself: nothing cancels when values are large and close together.
- * Four values at a time in the vector extension that gcc and clang share: 16 bytes is native on x86-64 and on arm64. */
+ * Least squares over rounded grids. With the codes q fixed, the best scale and offset are a 2x2 linear system; with
+ * those fixed, the best codes are a rounding. Alternating falls into the nearest local optimum (Lloyd 1982), so several
+ * starts are tried. All sums are of residuals x - (scale q + offset), never of x itself: nothing cancels when values
+ * are large and close together. Four values at a time in the vector extension that gcc and clang share: 16 bytes is
+ * native on x86-64 and on arm64. */
 
 #include "quant/fit.h"
 
@@ -36,7 +37,7 @@ static inline float total(v4f v)
     return (v[0] + v[2]) + (v[1] + v[3]);
 }
 
-/* t cut to low…high (low for NaN), then to the nearest integer, ties to even: 3 * 2^22 leaves no room for a fraction. */
+/* t cut to low…high (low for NaN), then to the nearest integer, ties to even: 3 * 2^22 has no fraction bits. */
 static inline v4f nearest(v4f t, v4f low, v4f high)
 {
     const v4f shift = all(12582912.0f);
@@ -116,9 +117,9 @@ static void range_of(const float *x, int n, float *low, float *high)
     }
 }
 
-/* Starts: the lowest value kept in place, top + start/2 steps to the highest. More steps than codes cut the highest values,
- * which pays when they weigh little. Figures: with 8 starts of a quarter step the error is the same without weights, and 6 %
- * higher with. */
+/* Starts: the lowest value kept in place, top + start/2 steps to the highest. More steps than codes cut the highest
+ * values, which pays when they weigh little. Figures: with 8 starts of a quarter step the error is the same without
+ * weights, and 6 % higher with. */
 fj_line fj_fit_line(const float *x, const float *w, int n, int top, bool no_lift)
 {
     float low, high, sum_w = 0, least = INFINITY;
@@ -145,8 +146,8 @@ fj_line fj_fit_line(const float *x, const float *w, int n, int top, bool no_lift
     return best;
 }
 
-/* Starts: the value of largest size on the lowest code and on the highest, up to a step and a half inside, or up to four
- * beyond and so cut. */
+/* Starts: the value of largest size on the lowest code and on the highest, up to a step and a half inside, or up to
+ * four beyond and so cut. */
 float fj_fit_scale(const float *x, const float *w, int n, int low, int high)
 {
     float least = INFINITY, best = 0, min, max;
@@ -158,7 +159,7 @@ float fj_fit_scale(const float *x, const float *w, int n, int low, int high)
     for (int side = 0; side < 2; side++) {
         float reach = side ? (float)high : (float)low;
         for (int start = -3; start < 9; start++) {
-            float t = 0.5f * (float)start;
+            float   t = 0.5f * (float)start;
             fj_line line = { peak / (side ? reach + t : reach - t), 0 };
             fj_sums s = fj_fit_sums(x, w, n, line, low, high);
             if (s.qq > 0)
@@ -173,8 +174,8 @@ float fj_fit_scale(const float *x, const float *w, int n, int low, int high)
     return best;
 }
 
-/* Weights as given are sums of squares of any size; a mean of 1 keeps sums of them in range, and a small floor keeps columns
- * without weight from taking arbitrary values. */
+/* Weights as given are sums of squares of any size; a mean of 1 keeps sums of them in range, and a small floor keeps
+ * columns without weight from taking arbitrary values. */
 static void unit_weights(const float *importance, int n, float *w)
 {
     double sum = 0;

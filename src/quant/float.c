@@ -109,13 +109,22 @@ static void encode_bf16(const float *src, void *dst, int64_t n, const float *imp
 }
 
 const fj_quant fj_quant_f32 = {
-    .dtype = &fj_f32, .decode = decode_f32, .encode = encode_f32, .about = "32 bits, as it is",
+    .dtype = &fj_f32,
+    .decode = decode_f32,
+    .encode = encode_f32,
+    .about = "32 bits, as it is",
 };
 
 const fj_quant fj_quant_f16 = {
-    .dtype = &fj_f16, .decode = decode_f16, .encode = encode_f16, .about = "16 bits, up to 65504 with 11 significant bits",
+    .dtype = &fj_f16,
+    .decode = decode_f16,
+    .encode = encode_f16,
+    .about = "16 bits, up to 65504 with 11 significant bits",
 };
 
 const fj_quant fj_quant_bf16 = {
-    .dtype = &fj_bf16, .decode = decode_bf16, .encode = encode_bf16, .about = "16 bits, range of F32 with 8 significant bits",
+    .dtype = &fj_bf16,
+    .decode = decode_bf16,
+    .encode = encode_bf16,
+    .about = "16 bits, range of F32 with 8 significant bits",
 };

@@ -2,8 +2,8 @@
  * Q4_0: 32 values share a scale, 18 bytes, 4.5 bits a value.
  *   d  2 bytes, half
  *   q 16 bytes: byte j holds value j in its low nibble and value j + 16 in its high one
- * value = d * (q - 8), q in 0…15. The value of largest size gives d = it / -8, so that it is code 0 exactly; the others are
- * rounded half up.  Source: ggml's block_q4_0; the GGUF specification. */
+ * value = d * (q - 8), q in 0…15. The value of largest size gives d = it / -8, so that it is code 0 exactly; the others
+ * are rounded half up.  Source: ggml's block_q4_0; the GGUF specification. */
 
 #include <math.h>
 
@@ -31,8 +31,8 @@ static void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
         block[AT_CODES + i] = (uint8_t)(codes[i] | codes[i + 16] << 4);
 }
 
-/* ggml's own: the quotient is taken with the scale before it became a half, and product and sum are one operation (as compiled
- * with FMA): in double the product is exact. A scale that has no reciprocal makes a block of zeros. */
+/* ggml's own: the quotient is taken with the scale before it became a half, and product and sum are one operation (as
+ * compiled with FMA): in double the product is exact. A scale that has no reciprocal makes a block of zeros. */
 static void encode_plain(const float *x, uint8_t *block)
 {
     float peak = 0;
@@ -77,5 +77,8 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
 }
 
 const fj_quant fj_quant_q4_0 = {
-    .dtype = &fj_q4_0, .decode = decode, .encode = encode, .about = "4.5 bits, 32 values share a scale",
+    .dtype = &fj_q4_0,
+    .decode = decode,
+    .encode = encode,
+    .about = "4.5 bits, 32 values share a scale",
 };

@@ -49,6 +49,8 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
 }
 
 const fj_quant fj_quant_q4_k = {
-    .dtype = &fj_q4_k, .decode = decode, .encode = encode,
+    .dtype = &fj_q4_k,
+    .decode = decode,
+    .encode = encode,
     .about = "4.5 bits, 256 values: 8 runs with a scale and a min each",
 };

@@ -3,8 +3,8 @@
  *   d     2 bytes, half
  *   high  4 bytes: bit j of the 32-bit number is the fifth bit of value j
  *   q    16 bytes: byte j holds the lower four bits of value j (low nibble) and of value j + 16 (high nibble)
- * value = d * (q - 16), q in 0…31. The value of largest size gives d = it / -16, so that it is code 0 exactly; the others are
- * rounded half up.  Source: ggml's block_q5_0; the GGUF specification. */
+ * value = d * (q - 16), q in 0…31. The value of largest size gives d = it / -16, so that it is code 0 exactly; the
+ * others are rounded half up.  Source: ggml's block_q5_0; the GGUF specification. */
 
 #include <math.h>
 
@@ -38,8 +38,8 @@ static void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
         block[AT_CODES + i] = (uint8_t)((codes[i] & 15) | (codes[i + 16] & 15) << 4);
 }
 
-/* ggml's own: the quotient is taken with the scale before it became a half, and product and sum are one operation (as compiled
- * with FMA): in double the product is exact. A scale that has no reciprocal makes a block of zeros. */
+/* ggml's own: the quotient is taken with the scale before it became a half, and product and sum are one operation (as
+ * compiled with FMA): in double the product is exact. A scale that has no reciprocal makes a block of zeros. */
 static void encode_plain(const float *x, uint8_t *block)
 {
     float peak = 0;
@@ -84,5 +84,8 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
 }
 
 const fj_quant fj_quant_q5_0 = {
-    .dtype = &fj_q5_0, .decode = decode, .encode = encode, .about = "5.5 bits, 32 values share a scale",
+    .dtype = &fj_q5_0,
+    .decode = decode,
+    .encode = encode,
+    .about = "5.5 bits, 32 values share a scale",
 };

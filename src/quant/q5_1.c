@@ -39,8 +39,9 @@ static void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
         block[AT_CODES + i] = (uint8_t)((codes[i] & 15) | (codes[i + 16] & 15) << 4);
 }
 
-/* ggml's own: codes are taken with scale and min before they became halves, in f32, each operation rounded. Halves that would be
- * infinite are first brought to the end of their range; a scale that has no reciprocal makes a block of equal values. */
+/* ggml's own: codes are taken with scale and min before they became halves, in f32, each operation rounded. Halves that
+ * would be infinite are first brought to the end of their range; a scale that has no reciprocal makes a block of equal
+ * values. */
 static void encode_plain(const float *x, uint8_t *block)
 {
     float low = x[0], high = x[0];
@@ -91,5 +92,8 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
 }
 
 const fj_quant fj_quant_q5_1 = {
-    .dtype = &fj_q5_1, .decode = decode, .encode = encode, .about = "6.0 bits, 32 values share a scale and a min",
+    .dtype = &fj_q5_1,
+    .decode = decode,
+    .encode = encode,
+    .about = "6.0 bits, 32 values share a scale and a min",
 };

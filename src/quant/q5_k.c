@@ -4,7 +4,7 @@
  *   dmin     2 bytes, half
  *   scales  12 bytes: 8 scales and 8 mins (k_lines.h)
  *   high    32 bytes: bit r of byte l is the fifth bit of value 32 r + l
- *   q      128 bytes: byte l of the p-th 32 holds the lower four bits of value 64 p + l (low nibble) and 64 p + 32 + l (high)
+ *   q      128 bytes: byte l of the p-th 32 holds four bits of value 64 p + l (low nibble) and of 64 p + 32 + l (high)
  * value = (d * scale) * q - (dmin * min).  Source: ggml's block_q5_K; the GGUF specification. */
 
 #include "quant/k_lines.h"
@@ -54,6 +54,8 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
 }
 
 const fj_quant fj_quant_q5_k = {
-    .dtype = &fj_q5_k, .decode = decode, .encode = encode,
+    .dtype = &fj_q5_k,
+    .decode = decode,
+    .encode = encode,
     .about = "5.5 bits, 256 values: 8 runs with a scale and a min each",
 };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Q6_K: 256 values in 16 runs of 16, each with an 8-bit scale, 210 bytes, 6.5625 bits a value.
- *   low    128 bytes   per half of 128 values, byte l of its 64: value l (low nibble) and 64 + l (high nibble), four bits each
- *   high    64 bytes   per half, byte l of its 32: top two bits of values l, 32 + l, 64 + l, 96 + l at shifts 0, 2, 4, 6
- *   scale   16 bytes   int8
- *   d        2 bytes   half
+ *   low    128 bytes  64 a half of 128 values: byte l has four bits of value l (low nibble) and of 64 + l (high nibble)
+ *   high    64 bytes  32 a half: byte l has the top two bits of values l, 32 + l, 64 + l, 96 + l at shifts 0, 2, 4, 6
+ *   scale   16 bytes  int8
+ *   d        2 bytes  half
  * value = (d * scale) * (q - 32).  Source: ggml's block_q6_K; the GGUF specification.
- * The encoder fits as k_lines.c does: a scale for each run alone, 8-bit scales for a d that reaches the largest, d again by least
- * squares, twice. The rms error is 0.94 to 0.98 of that of ggml's reference encoder (nine distributions). */
+ * The encoder fits as k_lines.c does: a scale for each run alone, 8-bit scales for a d that reaches the largest, d
+ * again by least squares. The rms error is 0.94 to 0.98 of that of ggml's reference encoder (nine distributions). */
 
 #include <math.h>
 
@@ -50,10 +50,11 @@ static fj_line line_of(const choice *c, int scale)
     return (fj_line){ c->d * (float)scale, 0 };
 }
 
-/* The best 8-bit scale of one run: near the free one, and near its negative, as the codes reach further down than up. */
+/* The best 8-bit scale of one run: near the free one, and near its negative, as the codes reach further down than up.
+ */
 static float choose_run(const work *k, choice *c, int run)
 {
-    enum { REACH = 2 };
+    enum { REACH = 4 };
     const float *x = k->x + run * RUN, *w = k->w + run * RUN;
     float        least = INFINITY, t = c->d > 0 ? k->scale[run] / c->d : 0;
     int          middle = (int)rintf(fmaxf(LOW_SCALE, fminf(HIGH_SCALE, t)));
@@ -91,10 +92,10 @@ static void refit_d(const work *k, choice *c)
         c->d_half = fj_fit_half(fmaxf(c->d + (float)(ar / aa), 0), k->exponent, &c->d);
 }
 
-/* The first d: the largest scale becomes the last number, or a little less; what the others round to matters, so three tries. */
+/* The first d: the largest scale becomes the last number, or a little less: two tries. */
 static void start(const work *k, choice *best)
 {
-    static const float tops[] = { 128, 127, 121 };
+    static const float tops[] = { 128, 123 };
     float              scale = 0;
     for (int run = 0; run < RUNS; run++)
         scale = fmaxf(scale, fabsf(k->scale[run]));
@@ -115,15 +116,11 @@ static choice fit(work *k)
     for (int run = 0; run < RUNS; run++)
         k->scale[run] = fj_fit_scale(k->x + run * RUN, k->w + run * RUN, RUN, LOW, HIGH);
     start(k, &best);
-    for (int round = 0; round < 2; round++) {
-        choice next = best;
-        refit_d(k, &next);
-        choose_all(k, &next);
-        if (!(next.error < best.error))
-            break;
-        best = next;
-    }
-    return best;
+
+    choice again = best;
+    refit_d(k, &again);
+    choose_all(k, &again);
+    return again.error < best.error ? again : best;
 }
 
 static void encode_block(const float *x, const float *importance, uint8_t *block)
@@ -158,6 +155,8 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
 }
 
 const fj_quant fj_quant_q6_k = {
-    .dtype = &fj_q6_k, .decode = decode, .encode = encode,
+    .dtype = &fj_q6_k,
+    .decode = decode,
+    .encode = encode,
     .about = "6.5625 bits, 256 values: 16 runs with a scale each",
 };

@@ -47,5 +47,8 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
 }
 
 const fj_quant fj_quant_q8_0 = {
-    .dtype = &fj_q8_0, .decode = decode, .encode = encode, .about = "8.5 bits, 32 values share a scale",
+    .dtype = &fj_q8_0,
+    .decode = decode,
+    .encode = encode,
+    .about = "8.5 bits, 32 values share a scale",
 };

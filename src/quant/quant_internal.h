@@ -11,8 +11,8 @@ extern const fj_quant fj_quant_f32, fj_quant_f16, fj_quant_bf16;
 extern const fj_quant fj_quant_q8_0, fj_quant_q4_0, fj_quant_q4_1, fj_quant_q5_0, fj_quant_q5_1;
 extern const fj_quant fj_quant_q4_k, fj_quant_q5_k, fj_quant_q6_k;
 
-/* Nearest half, ±65504 where that would be infinite, 0 for NaN: a block whose scale is infinite decodes to NaN, a saturated one
- * to the nearest numbers it can hold. */
+/* Nearest half, ±65504 where that would be infinite, 0 for NaN: a block whose scale is infinite decodes to NaN, a
+ * saturated one to the nearest numbers it can hold. */
 uint16_t fj_half_saturated(float x);
 
 /* Half at p, which may be unaligned, as f32; and back. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which weight gets which type. The mixes are llama.cpp's, so that a name means here what it means there.
- * Not here: weights that no mix touches because of what they are for (routers, position tables) have roles that are not linear;
- * ffn_down of Q4_0 and Q5_0 with an importance matrix stays as it is (llama.cpp: Q4_1 and Q5_1 in the first eighth). */
+ * Not here: weights that no mix touches because of what they are for (routers, position tables) have roles that are not
+ * linear; ffn_down of Q4_0 and Q5_0 with an importance matrix stays as it is (llama.cpp: Q4_1 and Q5_1 in the first
+ * eighth). */
 
 #include <ctype.h>
 
@@ -11,50 +12,32 @@
 typedef struct mix {
     fj_recipe       recipe; /* first: a fj_recipe of the list is the start of its mix */
     const fj_dtype *main;
-    const fj_dtype *more;           /* attn_v and ffn_down of the layers that use_more_bits names */
-    const fj_dtype *head;           /* output, or token_embd that is the head too */
-    const fj_dtype *v_of_8;         /* attn_v and attn_k when there are 8 experts: small beside them, and they hurt most */
-    const fj_dtype *attn_out_of_8;  /* attn_output when there are 8 experts */
+    const fj_dtype *more;   /* attn_v and ffn_down of the layers that use_more_bits names */
+    const fj_dtype *head;   /* output, or token_embd that is the head too */
+    const fj_dtype *v_of_8; /* attn_v and attn_k when there are 8 experts: small beside them, and they hurt most */
+    const fj_dtype *attn_out_of_8; /* attn_output when there are 8 experts */
 } mix;
 
-static const mix q8_0 = {
-    { "Q8_0", 7, 8.5, "8.5 bits: hardly differs from 16" }, &fj_q8_0, &fj_q8_0, &fj_q8_0, &fj_q8_0, &fj_q8_0,
+/* clang-format off */
+static const mix mixes[] = {
+    /* name, file type, bits, about                                   main       more       head       v of 8     o of 8 */
+    { { "Q8_0", 7, 8.5, "8.5 bits: hardly differs from 16" },         &fj_q8_0,  &fj_q8_0,  &fj_q8_0,  &fj_q8_0,  &fj_q8_0 },
+    { { "Q6_K", 18, 6.5625, "6.6 bits: very small loss" },            &fj_q6_k,  &fj_q6_k,  &fj_q6_k,  &fj_q8_0,  &fj_q6_k },
+    { { "Q5_K_M", 17, 5.5, "5.7 bits: Q5_K, in part Q6_K" },          &fj_q5_k,  &fj_q6_k,  &fj_q6_k,  &fj_q8_0,  &fj_q5_k },
+    { { "Q4_K_M", 15, 4.5, "4.9 bits: Q4_K, in part Q6_K; usual" },   &fj_q4_k,  &fj_q6_k,  &fj_q6_k,  &fj_q8_0,  &fj_q5_k },
+    { { "Q4_0", 2, 4.5, "4.5 bits: simple, more loss than Q4_K_M" },  &fj_q4_0,  &fj_q4_0,  &fj_q6_k,  &fj_q8_0,  &fj_q4_0 },
+    { { "Q4_1", 3, 5.0, "5.0 bits: Q4_0 with a min" },                &fj_q4_1,  &fj_q4_1,  &fj_q6_k,  &fj_q8_0,  &fj_q4_1 },
+    { { "Q5_0", 8, 5.5, "5.5 bits: any rows that 32 divides" },       &fj_q5_0,  &fj_q5_0,  &fj_q6_k,  &fj_q8_0,  &fj_q5_0 },
+    { { "Q5_1", 9, 6.0, "6.0 bits: Q5_0 with a min" },                &fj_q5_1,  &fj_q5_1,  &fj_q6_k,  &fj_q8_0,  &fj_q5_1 },
+    { { "F16", 1, 16, "16 bits, 11 of them significant" },            &fj_f16,   &fj_f16,   &fj_f16,   &fj_f16,   &fj_f16 },
+    { { "BF16", 32, 16, "16 bits, 8 significant, range of F32" },     &fj_bf16,  &fj_bf16,  &fj_bf16,  &fj_bf16,  &fj_bf16 },
+    { { "F32", 0, 32, "32 bits: nothing is lost" },                   &fj_f32,   &fj_f32,   &fj_f32,   &fj_f32,   &fj_f32 },
 };
-static const mix q6_k = {
-    { "Q6_K", 18, 6.5625, "6.6 bits: very small loss" }, &fj_q6_k, &fj_q6_k, &fj_q6_k, &fj_q8_0, &fj_q6_k,
-};
-static const mix q5_k_m = {
-    { "Q5_K_M", 17, 5.5, "5.7 bits: Q5_K, with Q6_K where it matters most" }, &fj_q5_k, &fj_q6_k, &fj_q6_k, &fj_q8_0, &fj_q5_k,
-};
-static const mix q4_k_m = {
-    { "Q4_K_M", 15, 4.5, "4.9 bits: Q4_K, with Q6_K where it matters most; the usual choice" },
-    &fj_q4_k, &fj_q6_k, &fj_q6_k, &fj_q8_0, &fj_q5_k,
-};
-static const mix q4_0 = {
-    { "Q4_0", 2, 4.5, "4.5 bits: simple and fast, larger loss than Q4_K_M" }, &fj_q4_0, &fj_q4_0, &fj_q6_k, &fj_q8_0, &fj_q4_0,
-};
-static const mix q4_1 = {
-    { "Q4_1", 3, 5.0, "5.0 bits: Q4_0 with a min" }, &fj_q4_1, &fj_q4_1, &fj_q6_k, &fj_q8_0, &fj_q4_1,
-};
-static const mix q5_0 = {
-    { "Q5_0", 8, 5.5, "5.5 bits: for rows that 256 does not divide" }, &fj_q5_0, &fj_q5_0, &fj_q6_k, &fj_q8_0, &fj_q5_0,
-};
-static const mix q5_1 = {
-    { "Q5_1", 9, 6.0, "6.0 bits: Q5_0 with a min" }, &fj_q5_1, &fj_q5_1, &fj_q6_k, &fj_q8_0, &fj_q5_1,
-};
-static const mix f16 = {
-    { "F16", 1, 16, "16 bits, 11 of them significant" }, &fj_f16, &fj_f16, &fj_f16, &fj_f16, &fj_f16,
-};
-static const mix bf16 = {
-    { "BF16", 32, 16, "16 bits, 8 of them significant, range of F32" }, &fj_bf16, &fj_bf16, &fj_bf16, &fj_bf16, &fj_bf16,
-};
-static const mix f32 = {
-    { "F32", 0, 32, "32 bits: nothing is lost" }, &fj_f32, &fj_f32, &fj_f32, &fj_f32, &fj_f32,
-};
+/* clang-format on */
 
 const fj_recipe *const fj_recipes[] = {
-    &q8_0.recipe, &q6_k.recipe, &q5_k_m.recipe, &q4_k_m.recipe, &q4_0.recipe, &q4_1.recipe,
-    &q5_0.recipe, &q5_1.recipe, &f16.recipe,    &bf16.recipe,   &f32.recipe,  NULL,
+    &mixes[0].recipe, &mixes[1].recipe, &mixes[2].recipe, &mixes[3].recipe, &mixes[4].recipe,  &mixes[5].recipe,
+    &mixes[6].recipe, &mixes[7].recipe, &mixes[8].recipe, &mixes[9].recipe, &mixes[10].recipe, NULL,
 };
 
 static bool same_name(const char *a, const char *b)
@@ -93,7 +76,8 @@ static const fj_dtype *fallback(const fj_dtype *type)
     return &fj_f16;
 }
 
-/* attn_v of Llama-2-70B and its like: 80 layers whose heads share values, so the weight is small and much depends on it. */
+/* attn_v of Llama-2-70B and its like: 80 layers whose heads share values, so the weight is small and much depends on
+ * it. */
 static bool is_small_v(const fj_recipe_weight *weight)
 {
     return weight->role == &fj_role_attn_v && weight->n_layers == 80 && weight->shape.dim[0] < weight->shape.dim[1];

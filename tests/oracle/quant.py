@@ -26,7 +26,8 @@ import numpy as np
 
 PLAIN = ['Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1']
 K = ['Q4_K', 'Q5_K', 'Q6_K']
-HALVES = {'Q8_0': [0], 'Q4_0': [0], 'Q5_0': [0], 'Q4_1': [0, 2], 'Q5_1': [0, 2], 'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208]}
+HALVES = {'Q8_0': [0], 'Q4_0': [0], 'Q5_0': [0], 'Q4_1': [0, 2], 'Q5_1': [0, 2],  # where scales lie in a block
+          'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208]}
 
 
 def ggml():
@@ -43,7 +44,8 @@ def ggml_bytes(encode, name, x, importance=None):
     kind = gguf.GGMLQuantizationType[name]
     n, size = gguf.GGML_QUANT_SIZES[kind]
     out = np.zeros((x.shape[0], x.shape[1] // n * size), np.uint8)
-    encode(int(kind), x.ctypes.data, out.ctypes.data, 0, x.shape[0], x.shape[1], importance.ctypes.data if importance is not None else None)
+    weights = importance.ctypes.data if importance is not None else None
+    encode(int(kind), x.ctypes.data, out.ctypes.data, 0, x.shape[0], x.shape[1], weights)
     return out
 
 
@@ -74,7 +76,8 @@ def save(path, tensors, metadata):
     header, blob = {'__metadata__': metadata}, b''
     for name, t in tensors.items():
         raw = np.ascontiguousarray(t).tobytes()
-        header[name] = {'dtype': names[t.dtype.name], 'shape': list(t.shape), 'data_offsets': [len(blob), len(blob) + len(raw)]}
+        offsets = [len(blob), len(blob) + len(raw)]
+        header[name] = {'dtype': names[t.dtype.name], 'shape': list(t.shape), 'data_offsets': offsets}
         blob += raw
     text = json.dumps(header).encode()
     text += b' ' * (-len(text) % 8)
