@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front for people; CMake and Ninja do the work (CMakePresets.json).
+PREFIX ?= /usr/local
+MODEL ?=
+
+.PHONY: all build demo test check san fuzz bench peers install clean
+all: build
+
+build:
+	@sh tools/setup.sh build
+	@sh tools/build.sh release
+	@ln -sf release/forja build/forja
+
+demo: ; @MODEL="$(MODEL)" sh tools/demo.sh
+test: ; @sh tools/test.sh
+check: ; @sh tools/check.sh
+san: ; @sh tools/setup.sh test && sh tools/test.sh san
+fuzz: ; @sh tools/setup.sh test && sh tools/fuzz.sh 600
+bench: build ; @sh tools/bench.sh
+peers: build ; @sh tools/peers.sh
+
+install: build
+	cmake --install build/release --prefix "$(PREFIX)"
+
+clean:
+	rm -rf build

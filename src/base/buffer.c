@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See buffer.h. */
+#include "base/buffer.h"
+
+#include <sys/mman.h>
+
+#include "base/str.h"
+
+fj_status fj_buffer_open(fj_buffer *out, size_t size, const char *what, fj_err *err)
+{
+    *out = (fj_buffer){ 0 };
+    if (size == 0)
+        return FJ_OK;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        char text[24];
+        (void)fj_fail(err, FJ_ERR_MEMORY, "no memory for %s: %s", what, fj_format_bytes(size, text));
+        return fj_hint(err, "forja plan shows what a run takes; a smaller batch, length or model needs less");
+    }
+    out->data = p;
+    out->size = size;
+    return FJ_OK;
+}
+
+void fj_buffer_close(fj_buffer *buffer)
+{
+    if (buffer->data)
+        (void)munmap(buffer->data, buffer->size);
+    *buffer = (fj_buffer){ 0 };
+}

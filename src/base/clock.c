@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Time, and what /proc says of memory. */
+#include "base/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+double fj_seconds(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The number behind `key` in a file of "Key:  N kB" lines, in bytes; 0 when it is not there. */
+static uint64_t kilobytes(const char *path, const char *key)
+{
+    char line[256];
+    uint64_t value = 0;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), ": %" SCNu64, &value) == 1)
+            break;
+    if (f)
+        (void)fclose(f);
+    return value * 1024;
+}
+
+static uint64_t one_number(const char *path)
+{
+    uint64_t value = 0;
+    FILE *f = fopen(path, "r");
+    if (f && fscanf(f, "%" SCNu64, &value) != 1)
+        value = 0;
+    if (f)
+        (void)fclose(f);
+    return value;
+}
+
+uint64_t fj_peak_resident_bytes(void)
+{
+    return kilobytes("/proc/self/status", "VmHWM");
+}
+
+uint64_t fj_resident_bytes(void)
+{
+    return kilobytes("/proc/self/status", "VmRSS");
+}
+
+uint64_t fj_memory_total(void)
+{
+    uint64_t total = kilobytes("/proc/meminfo", "MemTotal"), limit = one_number("/sys/fs/cgroup/memory.max");
+    if (!limit)
+        limit = one_number("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    return limit && limit < total ? limit : total;
+}
+
+uint64_t fj_memory_available(void)
+{
+    uint64_t available = kilobytes("/proc/meminfo", "MemAvailable"), limit = one_number("/sys/fs/cgroup/memory.max");
+    uint64_t used = one_number("/sys/fs/cgroup/memory.current");
+    if (limit && limit > used && limit - used < available)
+        return limit - used;
+    return available;
+}

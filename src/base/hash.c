@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See hash.h. */
+#include "base/hash.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fj_sha256 {
+    EVP_MD_CTX *context;
+};
+
+fj_sha256 *fj_sha256_new(void)
+{
+    fj_sha256 *h = malloc(sizeof *h);
+    if (!h)
+        return NULL;
+    h->context = EVP_MD_CTX_new();
+    if (h->context && EVP_DigestInit_ex(h->context, EVP_sha256(), NULL) == 1)
+        return h;
+    EVP_MD_CTX_free(h->context);
+    free(h);
+    return NULL;
+}
+
+void fj_sha256_add(fj_sha256 *h, const void *data, size_t len)
+{
+    if (len)
+        (void)EVP_DigestUpdate(h->context, data, len);
+}
+
+void fj_sha256_end(fj_sha256 *h, char hex[65])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+    unsigned len = 0;
+    (void)EVP_DigestFinal_ex(h->context, digest, &len);
+    EVP_MD_CTX_free(h->context);
+    free(h);
+    for (unsigned i = 0; i < 32; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+void fj_sha256_of(const void *data, size_t len, char hex[65])
+{
+    fj_sha256 *h = fj_sha256_new();
+    memset(hex, 0, 65);
+    if (!h)
+        return;
+    fj_sha256_add(h, data, len);
+    fj_sha256_end(h, hex);
+}
+
+/* Eight bytes at a time through a multiply-and-fold; the constants are odd and random-looking, nothing more. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    unsigned __int128 p = (unsigned __int128)a * b;
+    return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+uint64_t fj_hash64(const void *data, size_t len, uint64_t seed)
+{
+    const unsigned char *p = data;
+    uint64_t h = seed ^ 0x9e3779b97f4a7c15u, word;
+    size_t left = len;
+    for (; left >= 8; p += 8, left -= 8) {
+        memcpy(&word, p, 8);
+        h = fold(h ^ word, 0xa0761d6478bd642fu);
+    }
+    word = 0;
+    if (left)
+        memcpy(&word, p, left);
+    h = fold(h ^ word, 0xe7037ed1a0b428dbu);
+    return fold(h ^ len, 0x8ebc6af09c88c6e3u);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs all tests, or those whose name holds the first argument. */
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cpu.h"
+#include "base/rng.h"
+
+void test_ok(fj_status st, const fj_err *err, const char *file, int line)
+{
+    if (!st)
+        return;
+    print_error("status %d: %s\n", (int)st, err->message);
+    _fail(file, line);
+}
+
+void test_near(const float *got, const float *wanted, int64_t n, double relative, const char *file, int line)
+{
+    double largest = 1;
+    for (int64_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs((double)wanted[i]));
+    for (int64_t i = 0; i < n; i++) {
+        double off = fabs((double)got[i] - wanted[i]);
+        if (off <= relative * largest)
+            continue;
+        print_error("[%lld]: got %.9g, wanted %.9g, off by %.3g, allowed %.3g\n", (long long)i, (double)got[i], (double)wanted[i], off,
+                    relative * largest);
+        _fail(file, line);
+    }
+}
+
+unsigned test_cpu(void)
+{
+    return fj_cpu_features();
+}
+
+void test_guard_put(void *end)
+{
+    memset(end, 0xa5, TEST_GUARD);
+}
+
+int test_guard_ok(const void *end)
+{
+    const unsigned char *p = end;
+    for (int i = 0; i < TEST_GUARD; i++)
+        if (p[i] != 0xa5)
+            return 0;
+    return 1;
+}
+
+void test_fill(float *out, int64_t n, uint64_t seed, float scale)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = scale * (float)(2 * fj_rng_uniform(seed, FJ_STREAM_TEST, 0, 0, (uint64_t)i) - 1);
+}
+
+const char *test_golden(const char *name)
+{
+    static char path[1024];
+    (void)snprintf(path, sizeof path, "%s/%s", TEST_GOLDEN, name);
+    return path;
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest *chosen = calloc(test_count + 1, sizeof *chosen);
+    size_t n = 0;
+    for (size_t i = 0; chosen && i < test_count; i++)
+        if (argc < 2 || strstr(test_table[i].name, argv[1]))
+            chosen[n++] = test_table[i];
+    int failed = n ? _cmocka_run_group_tests("forja", chosen, n, NULL, NULL) : 1;
+    printf("%zu passed, %d failed\n", n - (size_t)(failed < 0 ? 0 : failed), failed);
+    free(chosen);
+    return failed != 0;
+}
