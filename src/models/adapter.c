@@ -242,9 +242,11 @@ static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w,
                            const char *folder, size_t *n_read, fj_err *err)
 {
     fj_text module = module_of(m, w);
+    if (!module.data)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter's names");
     char *name_a = fj_arena_printf(a->arena, "base_model.model.%.*s.lora_A.weight", (int)module.len, module.data);
     char *name_b = fj_arena_printf(a->arena, "base_model.model.%.*s.lora_B.weight", (int)module.len, module.data);
-    if (!module.data || !name_a || !name_b)
+    if (!name_a || !name_b)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter's names");
     const fj_tensor *ta = s->find(s, name_a), *tb = s->find(s, name_b);
     if (!ta && !tb)

@@ -35,7 +35,7 @@ static void add_low_rank(fj_build *b, fj_value *x, const fj_weight *const *w, in
 void fj_block_project(fj_build *b, fj_value *x, const fj_role *const *roles, int n, int layer, fj_value **out)
 {
     const fj_weight *w[FJ_MAX_LINEAR];
-    fj_value *value[FJ_MAX_LINEAR], *bias[FJ_MAX_LINEAR];
+    fj_value *value[FJ_MAX_LINEAR] = { 0 }, *bias[FJ_MAX_LINEAR] = { 0 };
     for (int i = 0; i < n; i++) {
         w[i] = fj_model_weight(b->m, roles[i], layer, false);
         fj_assert(w[i] && "a family asks for a weight that its table does not have");
