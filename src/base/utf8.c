@@ -121,6 +121,24 @@ void fj_utf8_lower(const char *text, size_t len, fj_str *out)
     }
 }
 
+void fj_utf8_upper(const char *text, size_t len, fj_str *out)
+{
+    uint32_t c;
+    char bytes[4];
+    for (size_t at = 0; at < len;) {
+        size_t n = fj_utf8_get(text + at, len - at, &c);
+        if (!n) {
+            fj_str_add_char(out, text[at++]);
+            continue;
+        }
+        at += n;
+        if (c == 0xdf) /* sharp s */
+            fj_str_add(out, "SS", 2);
+        else
+            fj_str_add(out, bytes, fj_utf8_put((uint32_t)utf8proc_toupper((utf8proc_int32_t)c), bytes));
+    }
+}
+
 const char *fj_unicode_category(uint32_t c)
 {
     return utf8proc_category_string((utf8proc_int32_t)c);

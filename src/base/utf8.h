@@ -27,6 +27,7 @@ typedef enum fj_normal_form { FJ_NFC, FJ_NFD, FJ_NFKC, FJ_NFKD } fj_normal_form;
 /* Appends the normal form of valid UTF-8. False when the text is broken or without memory. */
 bool fj_utf8_normalize(const char *text, size_t len, fj_normal_form form, fj_str *out);
 void fj_utf8_lower(const char *text, size_t len, fj_str *out); /* simple lower case; U+0130 as Python has it (two code points) */
+void fj_utf8_upper(const char *text, size_t len, fj_str *out); /* simple upper case; U+00DF as Python has it (SS) */
 
 /* Unicode general category as two letters ("Lu", "Zs", "Cn"). Static storage. */
 const char *fj_unicode_category(uint32_t code_point);

@@ -22,7 +22,7 @@ typedef struct fj_template_input {
     const fj_json *messages, *extra;
     const char    *bos_token, *eos_token, *unk_token, *pad_token;
     bool           add_generation_prompt;
-    int64_t        now; /* Unix time for strftime_now; 0: the clock */
+    int64_t        now; /* Unix time for strftime_now, as UTC; 0: the clock, as local time */
 } fj_template_input;
 
 /* One run of output text; from_message: it came (through any filter or +) from the messages or extra, not from the template.
@@ -44,7 +44,8 @@ void fj_rendering_free(fj_rendering *r);
  * does not exist; FJ_ERR_FAILED at the limits (2 M steps, 64 MB). */
 fj_status fj_template_render(const fj_template *t, const fj_template_input *input, fj_rendering *out, fj_err *err);
 
-/* Ids of a rendering: template text may be special tokens, message text may not. Nothing is added (the template wrote bos). */
+/* Ids of a rendering, with offsets: template text may be special tokens, message text may not. Nothing is added (the template
+ * wrote bos). */
 fj_status fj_template_encode(const fj_rendering *r, fj_encoder *e, fj_encoding *out, fj_err *err);
 
 #endif
