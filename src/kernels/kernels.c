@@ -14,9 +14,41 @@ static void init_ref(fj_kernels *k)
     fj_kernels_init_optimizer_ref(k);
 }
 
+#if defined(__x86_64__)
+static void init_avx2(fj_kernels *k)
+{
+    k->name = "avx2";
+    fj_kernels_init_gemm_dot_avx2(k);
+    fj_kernels_init_gemm_rows_avx2(k);
+    fj_kernels_init_rows_avx2(k);
+    fj_kernels_init_convert_avx2(k);
+    fj_kernels_init_optimizer_avx2(k);
+}
+
+static void init_avx512(fj_kernels *k)
+{
+    k->name = "avx512";
+    fj_kernels_init_gemm_dot_avx512(k);
+    fj_kernels_init_gemm_rows_avx512(k);
+    fj_kernels_init_rows_avx512(k);
+    fj_kernels_init_convert_avx512(k);
+    fj_kernels_init_optimizer_avx512(k);
+    if (k->cpu & FJ_CPU_BF16) {
+        fj_kernels_init_gemm_dot_bf16_avx512(k);
+        fj_kernels_init_gemm_rows_bf16_avx512(k);
+    }
+}
+#endif
+
 void fj_kernels_init(fj_kernels *k, unsigned cpu)
 {
     memset(k, 0, sizeof *k);
     k->cpu = cpu;
     init_ref(k);
+#if defined(__x86_64__)
+    if (cpu & FJ_CPU_AVX2)
+        init_avx2(k);
+    if (cpu & FJ_CPU_AVX512)
+        init_avx512(k);
+#endif
 }

@@ -28,6 +28,7 @@ void fj_kernels_init_optimizer_avx512(fj_kernels *k);
 void fj_kernels_init_quant_avx512(fj_kernels *k, unsigned cpu);
 
 /* The rows that FJ_CPU_BF16 makes faster (VDPBF16PS). */
-void fj_kernels_init_gemm_bf16_avx512(fj_kernels *k);
+void fj_kernels_init_gemm_dot_bf16_avx512(fj_kernels *k);
+void fj_kernels_init_gemm_rows_bf16_avx512(fj_kernels *k);
 
 #endif
