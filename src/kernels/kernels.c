@@ -12,6 +12,7 @@ static void init_ref(fj_kernels *k)
     fj_kernels_init_rows_ref(k);
     fj_kernels_init_convert_ref(k);
     fj_kernels_init_optimizer_ref(k);
+    fj_kernels_init_quant_ref(k);
 }
 
 #if defined(__x86_64__)
@@ -23,6 +24,8 @@ static void init_avx2(fj_kernels *k)
     fj_kernels_init_rows_avx2(k);
     fj_kernels_init_convert_avx2(k);
     fj_kernels_init_optimizer_avx2(k);
+    fj_kernels_init_quant_avx2(k);
+    fj_kernels_init_quant_dot_avx2(k);
 }
 
 static void init_avx512(fj_kernels *k)
@@ -33,6 +36,9 @@ static void init_avx512(fj_kernels *k)
     fj_kernels_init_rows_avx512(k);
     fj_kernels_init_convert_avx512(k);
     fj_kernels_init_optimizer_avx512(k);
+    fj_kernels_init_quant_avx512(k);
+    if (k->cpu & FJ_CPU_VNNI)
+        fj_kernels_init_quant_vnni_avx512(k);
     if (k->cpu & FJ_CPU_BF16) {
         fj_kernels_init_gemm_dot_bf16_avx512(k);
         fj_kernels_init_gemm_rows_bf16_avx512(k);

@@ -10,7 +10,7 @@ void fj_kernels_init_gemm_ref(fj_kernels *k);
 void fj_kernels_init_rows_ref(fj_kernels *k);
 void fj_kernels_init_convert_ref(fj_kernels *k);
 void fj_kernels_init_optimizer_ref(fj_kernels *k);
-void fj_kernels_init_quant_ref(fj_kernels *k, unsigned cpu);
+void fj_kernels_init_quant_ref(fj_kernels *k);
 
 /* x86, each compiled for its own level and called only where cpu has it. */
 void fj_kernels_init_gemm_dot_avx2(fj_kernels *k);
@@ -18,14 +18,18 @@ void fj_kernels_init_gemm_rows_avx2(fj_kernels *k);
 void fj_kernels_init_rows_avx2(fj_kernels *k);
 void fj_kernels_init_convert_avx2(fj_kernels *k);
 void fj_kernels_init_optimizer_avx2(fj_kernels *k);
-void fj_kernels_init_quant_avx2(fj_kernels *k, unsigned cpu);
+void fj_kernels_init_quant_avx2(fj_kernels *k);
+void fj_kernels_init_quant_dot_avx2(fj_kernels *k);
 
 void fj_kernels_init_gemm_dot_avx512(fj_kernels *k);
 void fj_kernels_init_gemm_rows_avx512(fj_kernels *k);
 void fj_kernels_init_rows_avx512(fj_kernels *k);
 void fj_kernels_init_convert_avx512(fj_kernels *k);
 void fj_kernels_init_optimizer_avx512(fj_kernels *k);
-void fj_kernels_init_quant_avx512(fj_kernels *k, unsigned cpu);
+void fj_kernels_init_quant_avx512(fj_kernels *k);
+
+/* The rows that FJ_CPU_VNNI makes faster (VPDPBUSD). */
+void fj_kernels_init_quant_vnni_avx512(fj_kernels *k);
 
 /* The rows that FJ_CPU_BF16 makes faster (VDPBF16PS). */
 void fj_kernels_init_gemm_dot_bf16_avx512(fj_kernels *k);
