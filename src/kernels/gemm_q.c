@@ -1,32 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The loops around the int8 kernels: which panel meets which tile when. Order of the loops never touches order of summation.
+ * The loops around the int8 kernels: which panel meets which tile when. The order of the loops never touches the order
+ * of summation.
  *
  *   for each run of tiles that the second-level cache holds     weights come from memory once
- *     for each panel of up to 12 rows                           activations: copied once per run, then in the first-level cache
+ *     for each panel of up to 12 rows                           activations: copied once per run, then cached
  *       for each run of blocks along k that the panel holds: 32 for 12 rows, 384 for one
  *         for each tile of the run */
 #include "kernels/tile_internal.h"
 
 enum { TILES_CACHED_BYTES = 512 * 1024 };
 
-/* Rows past m are zero: they are computed and not stored. */
-static void fill_panel(fj_form f, fj_word *panel, const uint8_t *x, size_t x_bytes, int m, int rows, int64_t n_blocks)
+/* Rows past m are zero: they are computed and not stored. Only the words that the form's kernels read are written. */
+FJ_INLINE void fill(fj_word *panel, const uint8_t *x, size_t x_bytes, int m, const int rows, int64_t n_blocks,
+                    int offset, bool has_min, bool halves)
 {
-    const int stride = rows * FJ_PANEL_ROW_WORDS, first_sum = f.is_super && !f.has_min ? 0 : 1;
-    if (m < rows)
-        memset(panel, 0, (size_t)n_blocks * (size_t)stride * sizeof *panel);
+    const int stride = rows * FJ_PANEL_ROW_WORDS;
     for (int r = 0; r < m; r++) {
         const fj_q8_block *q8 = (const void *)(x + (size_t)r * x_bytes);
-        fj_word           *q = panel + fj_panel_q(r), *rest = panel + fj_panel_scale(rows, r);
-        for (int64_t b = 0; b < n_blocks; b++, q8++, q += stride, rest += stride) {
+        fj_word           *block = panel;
+        for (int64_t b = 0; b < n_blocks; b++, q8++, block += stride) {
             int sum0 = q8->sum[0], sum1 = q8->sum[1];
-            memcpy(q, q8->q, sizeof q8->q);
-            rest[0].f = q8->scale;
-            rest[rows].i = -f.offset * (sum0 + first_sum * sum1);
-            rest[2 * rows].i = -f.offset * sum1;
-            rest[3 * rows].f = q8->scale * (float)(sum0 + sum1);
+            memcpy(block + fj_panel_q(r), q8->q, sizeof q8->q);
+            block[fj_panel_scale(rows, r)].f = q8->scale;
+            if (has_min)
+                block[fj_panel_scaled_sum(rows, r)].f = q8->scale * (float)(sum0 + sum1);
+            else
+                block[fj_panel_start(rows, 0, r)].i = -offset * (halves ? sum0 : sum0 + sum1);
+            if (halves)
+                block[fj_panel_start(rows, 1, r)].i = -offset * sum1;
         }
     }
+}
+
+static void fill_panel(fj_form f, fj_word *panel, const uint8_t *x, size_t x_bytes, int m, int rows, int64_t n_blocks)
+{
+    if (m < rows)
+        memset(panel, 0, (size_t)n_blocks * (size_t)(rows * FJ_PANEL_ROW_WORDS) * sizeof *panel);
+    if (f.has_min)
+        fill(panel, x, x_bytes, m, rows, n_blocks, 0, true, false);
+    else if (f.is_super)
+        fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, false, true);
+    else
+        fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, false, false);
 }
 
 static int panel_rows(int64_t left, int max_rows)
@@ -39,18 +54,20 @@ static int panel_rows(int64_t left, int max_rows)
 }
 
 /* All k of one panel against tiles [tile0, tile1). */
-static void panel_by_tiles(fj_form form, fj_tile_fn *fn, const uint8_t *x, size_t x_bytes, const uint8_t *tiles, int64_t tile0,
-                           int64_t tile1, int64_t n, int64_t n_blocks, fj_tile_work work)
+static void panel_by_tiles(fj_form form, fj_tile_fn *fn, const uint8_t *x, size_t x_bytes, const uint8_t *tiles,
+                           int64_t tile0, int64_t tile1, int64_t n, int64_t n_blocks, fj_tile_work work)
 {
     fj_word panel[FJ_PANEL_WORDS];
-    int64_t capacity = FJ_PANEL_WORDS / (work.rows * FJ_PANEL_ROW_WORDS); /* blocks: 384, 192, 96, 48 or 32, whole super-blocks */
-    size_t  tile_bytes = fj_tile_size(form, n_blocks * FJ_BLOCK);
-    float  *y = work.y;
+    int64_t capacity =
+        FJ_PANEL_WORDS / (work.rows * FJ_PANEL_ROW_WORDS); /* blocks: 384, 192, 96, 48 or 32, whole super-blocks */
+    size_t tile_bytes = fj_tile_size(form, n_blocks * FJ_BLOCK);
+    float *y = work.y;
     work.panel = panel;
     work.first_block = 0;
     do {
         work.n_blocks = n_blocks - work.first_block < capacity ? n_blocks - work.first_block : capacity;
-        fill_panel(form, panel, x + (size_t)work.first_block * sizeof(fj_q8_block), x_bytes, work.m, work.rows, work.n_blocks);
+        fill_panel(form, panel, x + (size_t)work.first_block * sizeof(fj_q8_block), x_bytes, work.m, work.rows,
+                   work.n_blocks);
         for (int64_t t = tile0; t < tile1; t++) {
             int64_t col = t * FJ_TILE_ROWS;
             work.y = y + col;
@@ -74,7 +91,8 @@ void fj_gemm_q_tiles(fj_form form, fj_tile_fn *fn, int max_rows, float *y, int64
         for (int64_t i = 0; i < m;) {
             fj_tile_work work = { .y = y + i * ldy, .ldy = ldy, .rows = panel_rows(m - i, max_rows) };
             work.m = m - i < work.rows ? (int)(m - i) : work.rows;
-            panel_by_tiles(form, fn, (const uint8_t *)x + (size_t)i * x_bytes, x_bytes, tiles, tile0, tile1, n, k / FJ_BLOCK, work);
+            panel_by_tiles(form, fn, (const uint8_t *)x + (size_t)i * x_bytes, x_bytes, tiles, tile0, tile1, n,
+                           k / FJ_BLOCK, work);
             i += work.m;
         }
     }

@@ -17,7 +17,8 @@
 
 /* ---- int8 products ----------------------------------------------------------------------------------------------
  * Activations are quantized once per product, a row at a time, in blocks of 32 along k: scale = amax / 127, q = round to nearest
- * even (x / scale). The packed row of k values (k a multiple of 32) is, per block, an fj_q8_block. */
+ * even (x * (127 / amax)). The packed row of k values (k a multiple of 32) is, per block, an fj_q8_block (aligned to 4). A block
+ * below 2^-100 is zeros; one that holds an inf or NaN gets scale NaN, so that every product with it is NaN. */
 typedef struct fj_q8_block {
     float   scale;
     int16_t sum[2]; /* sum of q[0…15] and of q[16…31]: for the offsets of unsigned weights */
@@ -42,6 +43,7 @@ const fj_pack *fj_pack_of(const fj_dtype *dtype);
 
 /* Product of m quantized rows with the packed tiles of n outputs (n <= 16 * tiles):
  *   y[i*ldy + j] = sum over blocks b in order of fma chain (scale_x * scale_w) * exact integer sum - offsets, stated per type
+ * in tile_internal.h; ref, AVX2 and AVX-512 give the same bits.
  * x: m rows of fj_q8_block, x_bytes apart. Only columns j < n are written. */
 typedef void fj_gemm_q_fn(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k);
 

@@ -3,8 +3,9 @@
 #include "kernels/tile_internal.h"
 
 const fj_pack *const fj_packs[FJ_PACK_TYPES] = {
-    [FJ_ROW_Q8_0] = &fj_pack_q8_0, [FJ_ROW_Q4_0] = &fj_pack_q4_0, [FJ_ROW_Q4_1] = &fj_pack_q4_1, [FJ_ROW_Q5_0] = &fj_pack_q5_0,
-    [FJ_ROW_Q5_1] = &fj_pack_q5_1, [FJ_ROW_Q4_K] = &fj_pack_q4_k, [FJ_ROW_Q5_K] = &fj_pack_q5_k, [FJ_ROW_Q6_K] = &fj_pack_q6_k,
+    [FJ_ROW_Q8_0] = &fj_pack_q8_0, [FJ_ROW_Q4_0] = &fj_pack_q4_0, [FJ_ROW_Q4_1] = &fj_pack_q4_1,
+    [FJ_ROW_Q5_0] = &fj_pack_q5_0, [FJ_ROW_Q5_1] = &fj_pack_q5_1, [FJ_ROW_Q4_K] = &fj_pack_q4_k,
+    [FJ_ROW_Q5_K] = &fj_pack_q5_k, [FJ_ROW_Q6_K] = &fj_pack_q6_k,
 };
 
 int fj_pack_index(const fj_dtype *dtype)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Packing of the types with super-blocks of 256: Q4_K Q5_K Q6_K. The tile: tile_internal.h. File blocks (ggml):
- *   Q4_K  d dmin f16, 12 bytes of 6-bit scales and minimums, then 4 runs of 64 values: 32 bytes, low nibbles the first 32
+ *   Q4_K  d dmin f16, 12 bytes of 6-bit scales and minimums, then 4 runs of 64 values: 32 bytes, low nibbles first
  *   Q5_K  the same with 32 bytes qh before the nibbles: bit s of qh[i] is bit 4 of value i of sub-block s
  *   Q6_K  2 runs of 128 values: ql 64 bytes each, then qh 32 bytes each; 16 int8 scales; d f16 */
 #include "kernels/tile_internal.h"
@@ -45,7 +45,8 @@ FJ_INLINE void pack_rows(fj_form f, const uint8_t *rows, size_t row_bytes, int n
     for (int64_t b = 0; b < n_supers; b++) {
         uint8_t *first = tile + fj_super_head(f);
         for (int r = 0; r < FJ_TILE_ROWS; r++) {
-            const uint8_t *src = r < n_rows ? rows + (size_t)r * row_bytes + (size_t)b * (size_t)file_block : zero_block;
+            const uint8_t *src =
+                r < n_rows ? rows + (size_t)r * row_bytes + (size_t)b * (size_t)file_block : zero_block;
             memcpy(tile + 2 * r, f.has_min ? src : src + 208, 2);
             if (f.has_min)
                 memcpy(tile + 32 + 2 * r, src + 2, 2);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Packing of the types with blocks of 32: Q8_0 Q4_0 Q4_1 Q5_0 Q5_1. File blocks (ggml): d f16, [m f16], [qh 32 bits], codes;
- * byte j of 4-bit codes holds value j low and j+16 high, which is the plane's order already. The tile: tile_internal.h. */
+ * Packing of the types with blocks of 32: Q8_0 Q4_0 Q4_1 Q5_0 Q5_1. File blocks (ggml): d f16, [m f16], [qh 32 bits],
+ * codes; byte j of 4-bit codes holds value j low and j+16 high, which is the plane's order already. The tile:
+ * tile_internal.h. */
 #include "kernels/tile_internal.h"
 
 /* Bits 0…3 to bit 0 of bytes 0…3: four copies, 7 bits apart, never overlap. */

@@ -99,10 +99,12 @@ TEST(int8_products_have_the_bits_of_the_reference_at_every_level_and_size)
 /* Longer than the panels of 12, 4 and 1 rows, and more tiles than one run holds. */
 TEST(long_rows_are_summed_in_the_same_order)
 {
-    static const int64_t sizes[][3] = { { 13, 17, 1280 }, { 12, 33, 2304 }, { 4, 17, 3328 }, { 1, 40, MOST_K }, { 2, 64, 6400 } };
-    static float         want[MOST_M * LD_Y], y[MOST_M * LD_Y];
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
+    static const int64_t sizes[][3] = {
+        { 13, 17, 1280 }, { 12, 33, 2304 }, { 4, 17, 3328 }, { 1, 40, MOST_K }, { 2, 64, 6400 }
+    };
+    static float want[MOST_M * LD_Y], y[MOST_M * LD_Y];
+    fj_kernels   tables[TEST_TABLES];
+    int          n_tables = test_tables(tables);
     for (int type = 0; type < FJ_PACK_TYPES; type++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
             product p = product_open(type, sizes[s][0], sizes[s][1], sizes[s][2]);
@@ -154,8 +156,8 @@ static double exact_product(const product *p, const float *w, const fj_q8_block 
     return sum;
 }
 
-/* Each block adds one or two terms: a rounding of each sum, and at most three of each term (scales, their product, the halves of
- * q6_k); the decoded weight of a type with minimums was rounded once itself. */
+/* Each block adds one or two terms: a rounding of each sum, and at most three of each term (scales, their product,
+ * the halves of q6_k); the decoded weight of a type with minimums was rounded once itself. */
 TEST(int8_products_are_those_of_decoded_weights_and_quantized_activations)
 {
     const int64_t m = 3, n = 33, k = 768;
@@ -170,8 +172,10 @@ TEST(int8_products_are_those_of_decoded_weights_and_quantized_activations)
                 fj_quant_of(p.pack->dtype)->decode(p.rows + (size_t)j * p.row_bytes, w, k);
                 for (int64_t i = 0; i < m; i++) {
                     double magnitude;
-                    double want = exact_product(&p, w, (const fj_q8_block *)(void *)(p.x + (size_t)i * p.x_bytes), j, &magnitude);
-                    CHECK(fabs((double)y[i * LD_Y + j] - want) <= (2.0 * k / 32 + 4) * (double)test_epsilon * magnitude);
+                    double want =
+                        exact_product(&p, w, (const fj_q8_block *)(void *)(p.x + (size_t)i * p.x_bytes), j, &magnitude);
+                    CHECK(fabs((double)y[i * LD_Y + j] - want) <=
+                          (2.0 * k / 32 + 4) * (double)test_epsilon * magnitude);
                 }
             }
         }
@@ -195,8 +199,9 @@ TEST(int8_products_of_extreme_codes_do_not_saturate)
                 memset(row, byte, sizeof row);
                 if (type == FJ_ROW_Q8_0 && byte == 0xff)
                     memset(row, 0x80, sizeof row); /* -128 */
-                for (size_t at = 0; at + (size_t)dtype->block_bytes <= test_row_bytes(dtype, 256); at += (size_t)dtype->block_bytes) {
-                    uint8_t *half = row + at + (dtype == &fj_q6_k ? 208 : 0);
+                for (size_t at = 0; at + (size_t)dtype->block_bytes <= test_row_bytes(dtype, 256);
+                     at += (size_t)dtype->block_bytes) {
+                    uint8_t             *half = row + at + (dtype == &fj_q6_k ? 208 : 0);
                     static const uint8_t ones[4] = { 0x00, 0x3c, 0x00, 0x3c };
                     memcpy(half, ones, fj_forms[type].has_min ? 4 : 2);
                 }

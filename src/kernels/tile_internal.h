@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The packed tile: 16 rows of weights in the order in which every ISA reads them, and the panel of activations beside it.
+ * The packed tile: 16 rows of weights in the order in which every ISA reads them; and the panel of activations.
  *
  * A tile is a run of blocks of 32 values along k. Row r of the tile is byte lane r of what follows, little-endian:
  *
@@ -14,13 +14,15 @@
  *   6 bits   the same, then two planes with bits 4, 5 of group g at bits 2(g%4), 2(g%4)+1 of plane g/4
  *   8 bits   8 planes, one a group
  *
- * So one plane is one zmm, 16 int32 lanes of VPDPBUSD, and needs two or three cheap instructions, shared by all activations.
+ * So one plane is one zmm, 16 int32 lanes of VPDPBUSD, unpacked by two or three instructions for all activations.
  * Tiles are padded to a multiple of 64 bytes. Their size a weight is the file's within 3 %.
  *
- * Order of summation, the same bits for every ISA and any m, n (S = exact integer sum over the block, minus offset; x = scale_x):
+ * Order of summation, the same bits for every ISA and any m, n (S: exact integer sum of a block, offset taken off;
+ * x: scale_x):
  *   offset types   acc = fma(S, d * x, acc)                                          block after block
- *   minimum types  acc = fma(S, d * x, acc), then acc = fma(m, x * sum(q), acc)      K types: d = d*a (exact), m = -(dmin*b) (exact)
- *   q6_k           acc = fma(fma(S1, d*b, S0 * (d*a)), x, acc)                       S0, S1: the halves of 16; d*a, d*b are exact */
+ *   minimum types  acc = fma(S, d * x, acc), then acc = fma(m, x * sum(q), acc)   K types: d*a for d, -(dmin*b) for m
+ *   q6_k           acc = fma(fma(S1, d*b, S0 * (d*a)), x, acc)                    S0, S1: the halves of 16
+ * Products of scales (d*a, d*b, dmin*b) are exact in float. */
 #ifndef FJ_KERNELS_TILE_INTERNAL_H
 #define FJ_KERNELS_TILE_INTERNAL_H
 
@@ -38,20 +40,22 @@ enum { FJ_ROW_Q8_0, FJ_ROW_Q4_0, FJ_ROW_Q4_1, FJ_ROW_Q5_0, FJ_ROW_Q5_1, FJ_ROW_Q
 
 /* What the bytes of a tile are. Passed by value with constants, so that each kernel folds to its own type. */
 typedef struct fj_form {
-    int  bits;     /* of a code: 4, 5, 6 or 8 */
-    int  offset;   /* to subtract from a code; 0 with minimums */
+    int  bits;   /* of a code: 4, 5, 6 or 8 */
+    int  offset; /* to subtract from a code; 0 with minimums */
     bool has_min;
     bool is_super; /* super-blocks of 256 */
 } fj_form;
 
 static const fj_form fj_forms[FJ_PACK_TYPES] = {
-    [FJ_ROW_Q8_0] = { 8, 128, false, false }, [FJ_ROW_Q4_0] = { 4, 8, false, false },  [FJ_ROW_Q4_1] = { 4, 0, true, false },
-    [FJ_ROW_Q5_0] = { 5, 16, false, false },  [FJ_ROW_Q5_1] = { 5, 0, true, false },   [FJ_ROW_Q4_K] = { 4, 0, true, true },
+    [FJ_ROW_Q8_0] = { 8, 128, false, false }, [FJ_ROW_Q4_0] = { 4, 8, false, false },
+    [FJ_ROW_Q4_1] = { 4, 0, true, false },    [FJ_ROW_Q5_0] = { 5, 16, false, false },
+    [FJ_ROW_Q5_1] = { 5, 0, true, false },    [FJ_ROW_Q4_K] = { 4, 0, true, true },
     [FJ_ROW_Q5_K] = { 5, 0, true, true },     [FJ_ROW_Q6_K] = { 6, 32, false, true },
 };
 
 /* The types' descriptors, in the order of the rows: pack_legacy.c, pack_k.c. */
-extern const fj_pack fj_pack_q8_0, fj_pack_q4_0, fj_pack_q4_1, fj_pack_q5_0, fj_pack_q5_1, fj_pack_q4_k, fj_pack_q5_k, fj_pack_q6_k;
+extern const fj_pack fj_pack_q8_0, fj_pack_q4_0, fj_pack_q4_1, fj_pack_q5_0, fj_pack_q5_1, fj_pack_q4_k, fj_pack_q5_k,
+    fj_pack_q6_k;
 extern const fj_pack *const fj_packs[FJ_PACK_TYPES];
 
 /* Bytes before the codes: of a block, and of a super-block before its first block. */
@@ -149,7 +153,8 @@ FJ_INLINE void fj_codes_put(fj_form f, uint8_t *codes, int r, const uint32_t gro
         fj_store_u32(codes + 320 + 4 * r, high[1]);
 }
 
-/* Scale and minimum of sub-block s of a Q4_K or Q5_K file block from its 12 packed bytes: 6 bits each, the upper four have their top bits with the lower. */
+/* Scale and minimum of sub-block s of a Q4_K or Q5_K file block from its 12 packed bytes: 6 bits each, the
+ * upper four have their top bits with the lower. */
 FJ_INLINE void fj_k_scale_min(const uint8_t *packed, int s, uint8_t *scale, uint8_t *min)
 {
     if (s < 4) {
@@ -199,11 +204,12 @@ FJ_INLINE void fj_tile_unpack(fj_form f, const uint8_t *tile, int64_t k, int r, 
     }
 }
 
-/* ---- activations ------------------------------------------------------------------------------------------------------
- * A panel is up to 12 quantized rows and some blocks of each, laid so that kernels reach all of it from one pointer and find
- * broadcast operands ready. Built once and used for every tile of a run. Per block, with R rows, words of 4 bytes:
+/* ---- activations ------------------------------------------------------------------------------------------------
+ * A panel is up to 12 quantized rows and some blocks of each, laid so that kernels reach all of it from one pointer and
+ * find broadcast operands ready. Built once and used for every tile of a run. Per block, with R rows, words of 4 bytes:
  *   q (R,8) four int8 each | scale (R) f32 | start (2,R) int32 | scaled_sum (R) f32
- * start: -offset * sum, of the whole block or of the halves of q6_k: the sums begin there. scaled_sum: scale * sum, for minimums. */
+ * start: -offset * sum, of the whole block or of the halves of q6_k: the sums begin there (offset types).
+ * scaled_sum: scale * sum (minimum types). What a type's kernels do not read is not written. */
 enum { FJ_PANEL_ROWS = 12, FJ_PANEL_ROW_WORDS = 12, FJ_PANEL_WORDS = 32 * FJ_PANEL_ROWS * FJ_PANEL_ROW_WORDS };
 
 typedef union fj_word {
@@ -232,8 +238,8 @@ FJ_INLINE int fj_panel_scaled_sum(int rows, int r)
     return 11 * rows + r;
 }
 
-/* What a block of largest magnitude amax (its bits without the sign) is stored with: false when all q are zero, which is so for
- * less than 2^-100 (scale 0) and for a block that holds an inf or NaN (scale NaN, so that every product shows it). */
+/* What a block of largest magnitude amax (its bits without the sign) is stored with: false when all q are zero, which
+ * is so for less than 2^-100 (scale 0) and for a block that holds an inf or NaN (scale NaN, so that every product shows it). */
 FJ_INLINE bool fj_q8_scale(uint32_t amax_bits, float *scale, float *inverse)
 {
     float amax;
@@ -250,7 +256,7 @@ FJ_INLINE bool fj_q8_scale(uint32_t amax_bits, float *scale, float *inverse)
     return true;
 }
 
-/* One panel times one tile, over some blocks: what an ISA writes. y continues when first_block > 0, else begins at 0. */
+/* One panel times one tile, over some blocks: what an ISA writes. y continues when first_block > 0, else starts at 0. */
 typedef struct fj_tile_work {
     float         *y;
     int64_t        ldy;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * int8 products, plainly. Unlike the other references these sum in float: sums of blocks are exact integers and the order of the
- * rest is stated (tile_internal.h), so ref, AVX2 and AVX-512 agree in every bit. */
+ * int8 products, plainly. Unlike the other references these sum in float: sums of blocks are exact integers and the
+ * order of the rest is stated (tile_internal.h), so ref, AVX2 and AVX-512 agree in every bit. */
 #include "kernels/kernels_internal.h"
 #include "kernels/tile_internal.h"
 
@@ -25,7 +25,8 @@ static void quantize_row_q8(const float *x, fj_q8_block *out, int64_t k)
 }
 
 /* acc plus one block's share of one output. */
-FJ_INLINE float add_block(fj_form f, const fj_q8_block *x, const int code[FJ_BLOCK], const float scale[2], float min, float acc)
+FJ_INLINE float add_block(fj_form f, const fj_q8_block *x, const int code[FJ_BLOCK], const float scale[2], float min,
+                          float acc)
 {
     int32_t sum[2] = { 0, 0 };
     for (int i = 0; i < FJ_BLOCK; i++)
@@ -36,8 +37,8 @@ FJ_INLINE float add_block(fj_form f, const fj_q8_block *x, const int code[FJ_BLO
     return f.has_min ? fmaf(min, x->scale * (float)(x->sum[0] + x->sum[1]), acc) : acc;
 }
 
-FJ_INLINE void gemm(fj_form f, float *y, int64_t ldy, const uint8_t *x, size_t x_bytes, const uint8_t *tiles, int64_t m, int64_t n,
-                    int64_t k)
+FJ_INLINE void gemm(fj_form f, float *y, int64_t ldy, const uint8_t *x, size_t x_bytes, const uint8_t *tiles, int64_t m,
+                    int64_t n, int64_t k)
 {
     size_t tile_bytes = fj_tile_size(f, k);
     for (int64_t j = 0; j < n; j++) {
@@ -62,42 +63,50 @@ FJ_INLINE void gemm(fj_form f, float *y, int64_t ldy, const uint8_t *x, size_t x
     }
 }
 
-static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     gemm(fj_forms[FJ_ROW_Q8_0], y, ldy, x, x_bytes, tiles, m, n, k);
 }
 
-static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     gemm(fj_forms[FJ_ROW_Q4_0], y, ldy, x, x_bytes, tiles, m, n, k);
 }
 
-static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     gemm(fj_forms[FJ_ROW_Q4_1], y, ldy, x, x_bytes, tiles, m, n, k);
 }
 
-static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     gemm(fj_forms[FJ_ROW_Q5_0], y, ldy, x, x_bytes, tiles, m, n, k);
 }
 
-static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     gemm(fj_forms[FJ_ROW_Q5_1], y, ldy, x, x_bytes, tiles, m, n, k);
 }
 
-static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     gemm(fj_forms[FJ_ROW_Q4_K], y, ldy, x, x_bytes, tiles, m, n, k);
 }
 
-static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     gemm(fj_forms[FJ_ROW_Q5_K], y, ldy, x, x_bytes, tiles, m, n, k);
 }
 
-static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     gemm(fj_forms[FJ_ROW_Q6_K], y, ldy, x, x_bytes, tiles, m, n, k);
 }

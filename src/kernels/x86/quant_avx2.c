@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Quantized rows to values and activations to int8 with AVX2. Every value is exact or rounded once, so the bits are those of
- * fj_quant.decode; file layouts as stated in quant/. */
+ * Quantized rows to values and activations to int8 with AVX2. Every value is exact or rounded once, so the bits are
+ * those of fj_quant.decode; file layouts as stated in quant/. */
 #include <immintrin.h>
 
 #include "kernels/kernels_internal.h"
 #include "kernels/tile_internal.h"
 
-/* ---- decoding ----------------------------------------------------------------------------------------------------------- */
+/* ---- decoding ---------------------------------------------------------------------------------- */
 
 FJ_INLINE __m256 scalar_f16(const uint8_t *p)
 {
@@ -138,7 +138,8 @@ static void decode_q6_k(const void *src, float *dst, int64_t n)
             for (int s = 0; s < 4; s++) {
                 __m256i q = load_codes(low + 32 * (s % 2));
                 q = s >= 2 ? _mm256_srli_epi32(q, 4) : low_nibbles(q);
-                __m256i top = _mm256_and_si256(_mm256_slli_epi32(_mm256_srli_epi32(high, 2 * s), 4), _mm256_set1_epi32(48));
+                __m256i top =
+                    _mm256_and_si256(_mm256_slli_epi32(_mm256_srli_epi32(high, 2 * s), 4), _mm256_set1_epi32(48));
                 q = _mm256_sub_epi32(_mm256_or_si256(q, top), _mm256_set1_epi32(32));
                 __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(q), _mm256_set1_ps(scale[8 * run + 2 * s + at / 16]));
                 _mm256_storeu_ps(dst + 128 * run + 32 * s + at, value);
@@ -147,7 +148,7 @@ static void decode_q6_k(const void *src, float *dst, int64_t n)
     }
 }
 
-/* ---- activations -------------------------------------------------------------------------------------------------------- */
+/* ---- activations ------------------------------------------------------------------------------- */
 
 FJ_INLINE uint32_t max_of_lanes(__m256i v)
 {
@@ -172,7 +173,8 @@ static void quantize_row_q8(const float *x, fj_q8_block *out, int64_t k)
         __m256i amax = _mm256_setzero_si256(), q[4];
         float   scale, inverse;
         for (int h = 0; h < 4; h++)
-            amax = _mm256_max_epu32(amax, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(x + 8 * h)), magnitude));
+            amax =
+                _mm256_max_epu32(amax, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(x + 8 * h)), magnitude));
         if (!fj_q8_scale(max_of_lanes(amax), &scale, &inverse)) {
             memset(out, 0, sizeof *out);
             memcpy(&out->scale, &scale, sizeof scale);
@@ -180,11 +182,13 @@ static void quantize_row_q8(const float *x, fj_q8_block *out, int64_t k)
         }
         for (int h = 0; h < 4; h++)
             q[h] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * h), _mm256_set1_ps(inverse)));
-        int16_t sum[2] = { (int16_t)sum_of_lanes(_mm256_add_epi32(q[0], q[1])), (int16_t)sum_of_lanes(_mm256_add_epi32(q[2], q[3])) };
+        int16_t sum[2] = { (int16_t)sum_of_lanes(_mm256_add_epi32(q[0], q[1])),
+                           (int16_t)sum_of_lanes(_mm256_add_epi32(q[2], q[3])) };
         memcpy(&out->scale, &scale, sizeof scale);
         memcpy(out->sum, sum, sizeof sum);
         __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-        bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* the packs work in halves */
+        bytes = _mm256_permutevar8x32_epi32(bytes,
+                                            _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* the packs work in halves */
         _mm256_storeu_si256((__m256i *)out->q, bytes);
     }
 }

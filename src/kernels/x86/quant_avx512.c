@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Quantized rows to values and activations to int8 with AVX-512. Every value is exact or rounded once, so the bits are those of
- * fj_quant.decode; file layouts as stated in quant/. */
+ * Quantized rows to values and activations to int8 with AVX-512. Every value is exact or rounded once, so the bits
+ * are those of fj_quant.decode; file layouts as stated in quant/. */
 #include <immintrin.h>
 
 #include "kernels/kernels_internal.h"
 #include "kernels/tile_internal.h"
 
-/* ---- decoding ----------------------------------------------------------------------------------------------------------- */
+/* ---- decoding ---------------------------------------------------------------------------------- */
 
 FJ_INLINE __m512 scalar_f16(const uint8_t *p)
 {
@@ -136,7 +136,8 @@ static void decode_q6_k(const void *src, float *dst, int64_t n)
             for (int s = 0; s < 4; s++) {
                 __m512i q = load_codes(low + 32 * (s % 2));
                 q = s >= 2 ? _mm512_srli_epi32(q, 4) : low_nibbles(q);
-                __m512i top = _mm512_and_si512(_mm512_slli_epi32(_mm512_srli_epi32(high, (unsigned)(2 * s)), 4), _mm512_set1_epi32(48));
+                __m512i top = _mm512_and_si512(_mm512_slli_epi32(_mm512_srli_epi32(high, (unsigned)(2 * s)), 4),
+                                               _mm512_set1_epi32(48));
                 q = _mm512_sub_epi32(_mm512_or_si512(q, top), _mm512_set1_epi32(32));
                 __m512 d = _mm512_set1_ps(scale[8 * run + 2 * s + half]);
                 _mm512_storeu_ps(dst + 128 * run + 32 * s + 16 * half, _mm512_mul_ps(_mm512_cvtepi32_ps(q), d));
@@ -145,14 +146,15 @@ static void decode_q6_k(const void *src, float *dst, int64_t n)
     }
 }
 
-/* ---- activations -------------------------------------------------------------------------------------------------------- */
+/* ---- activations ------------------------------------------------------------------------------- */
 
 static void quantize_row_q8(const float *x, fj_q8_block *out, int64_t k)
 {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
     for (int64_t b = 0; b < k / FJ_BLOCK; b++, x += FJ_BLOCK, out++) {
-        __m512   x0 = _mm512_loadu_ps(x), x1 = _mm512_loadu_ps(x + 16);
-        __m512i  abs0 = _mm512_and_si512(_mm512_castps_si512(x0), magnitude), abs1 = _mm512_and_si512(_mm512_castps_si512(x1), magnitude);
+        __m512  x0 = _mm512_loadu_ps(x), x1 = _mm512_loadu_ps(x + 16);
+        __m512i abs0 = _mm512_and_si512(_mm512_castps_si512(x0), magnitude),
+                abs1 = _mm512_and_si512(_mm512_castps_si512(x1), magnitude);
         uint32_t amax = _mm512_reduce_max_epu32(_mm512_max_epu32(abs0, abs1));
         float    scale, inverse;
         if (!fj_q8_scale(amax, &scale, &inverse)) {

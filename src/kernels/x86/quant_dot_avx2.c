@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * int8 products with AVX2: VPMADDUBSW where it cannot saturate. Pairs of products of codes up to 2^bits - 1 with int8 up to 127 are
- * added in 16 bits for as many groups as fit (15*127*2*8, 31*127*2*4, 63*127*2*2 < 2^15), then widened by VPMADDWD with ones. Codes of
- * 8 bits go as |w| times x with w's sign (128*127*2 < 2^15). A tile's 16 rows are two registers, taken one after the other.
+ * int8 products with AVX2: VPMADDUBSW where it cannot saturate. Pairs of products of codes up to 2^bits - 1 with int8
+ * up to 127 are added in 16 bits for as many groups as fit (15*127*2*8, 31*127*2*4, 63*127*2*2 < 2^15), then widened
+ * by VPMADDWD with ones. Codes of 8 bits go as |w| times x with w's sign (128*127*2 < 2^15). A tile's 16 rows are two
+ * registers, taken one after the other.
  * Layout and order of summation: tile_internal.h. */
 #include <immintrin.h>
 
@@ -46,7 +47,8 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uin
     for (int r = 0; r < MAX_ROWS; r++) {
         if (r >= rows)
             break;
-        sums[0][r] = f.offset && f.bits < 8 ? _mm256_set1_epi32(x[fj_panel_start(rows, 0, r)].i) : _mm256_setzero_si256();
+        sums[0][r] =
+            f.offset && f.bits < 8 ? _mm256_set1_epi32(x[fj_panel_start(rows, 0, r)].i) : _mm256_setzero_si256();
         sums[1][r] = halves ? _mm256_set1_epi32(x[fj_panel_start(rows, 1, r)].i) : _mm256_setzero_si256();
     }
 #pragma GCC unroll 8
@@ -63,7 +65,10 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uin
                 if (f.bits == 8)
                     q = _mm256_sign_epi8(q, w);
                 __m256i pairs = _mm256_maddubs_epi16(magnitude, q);
-                part[r] = g == first ? pairs : _mm256_adds_epi16(part[r], pairs); /* saturates never; a plain add gcc reorders, and spills */
+                part[r] =
+                    g == first
+                        ? pairs
+                        : _mm256_adds_epi16(part[r], pairs); /* saturates never; a plain add gcc reorders, and spills */
             }
         }
         const int half = halves && first >= 4;
@@ -89,9 +94,10 @@ FJ_INLINE __m256 load_i8(const uint8_t *p)
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
 
-/* Adds one block to the accumulators of rows 8*h…8*h+7 of the tile. head: the block's own scales; super: its super-block's. */
-FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *x, const uint8_t *super, const uint8_t *head,
-                         __m256 acc[MAX_ROWS])
+/* Adds one block to the accumulators of rows 8*h…8*h+7 of the tile. head: the block's own scales; super: those of its
+ * super-block. */
+FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *x, const uint8_t *super,
+                         const uint8_t *head, __m256 acc[MAX_ROWS])
 {
     __m256i sums[2][MAX_ROWS];
     block_sums(f, rows, x, head + fj_block_head(f) + 32 * h, sums);
@@ -113,7 +119,8 @@ FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *
 #pragma GCC unroll 4
     for (int r = 0; r < MAX_ROWS; r++)
         if (r < rows)
-            acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[0][r]), _mm256_mul_ps(d, _mm256_set1_ps(x[fj_panel_scale(rows, r)].f)), acc[r]);
+            acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[0][r]),
+                                     _mm256_mul_ps(d, _mm256_set1_ps(x[fj_panel_scale(rows, r)].f)), acc[r]);
     if (!f.has_min)
         return;
     __m256 min = load_f16((f.is_super ? super : head) + 32 + 16 * h);
@@ -131,17 +138,18 @@ FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *
 /* Half h of a tile: 8 outputs. */
 FJ_INLINE void half_tile_rows(fj_form f, const int rows, const int h, const fj_tile_work *work)
 {
-    const __m256i         lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i         cols = _mm256_cmpgt_epi32(_mm256_set1_epi32(work->n - 8 * h), lane);
+    const __m256i  lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i  cols = _mm256_cmpgt_epi32(_mm256_set1_epi32(work->n - 8 * h), lane);
     const fj_word *x = work->panel;
-    const uint8_t        *super = work->tile + fj_super_at(f, work->first_block);
-    const uint8_t        *head = work->tile + fj_block_at(f, work->first_block);
-    float                *y = work->y + 8 * h;
-    __m256                acc[MAX_ROWS];
+    const uint8_t *super = work->tile + fj_super_at(f, work->first_block);
+    const uint8_t *head = work->tile + fj_block_at(f, work->first_block);
+    float         *y = work->y + 8 * h;
+    __m256         acc[MAX_ROWS];
 #pragma GCC unroll 4
     for (int r = 0; r < MAX_ROWS; r++)
         if (r < rows)
-            acc[r] = work->first_block > 0 && r < work->m ? _mm256_maskload_ps(y + r * work->ldy, cols) : _mm256_setzero_ps();
+            acc[r] = work->first_block > 0 && r < work->m ? _mm256_maskload_ps(y + r * work->ldy, cols)
+                                                          : _mm256_setzero_ps();
     for (int64_t b = 0; b < work->n_blocks; b++, x += rows * FJ_PANEL_ROW_WORDS) {
         add_block(f, rows, h, x, super, head, acc);
         head += fj_block_bytes(f);
@@ -172,7 +180,8 @@ static void tile_q8_0(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q8_0], work);
 }
 
-static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q8_0], tile_q8_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -182,7 +191,8 @@ static void tile_q4_0(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q4_0], work);
 }
 
-static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_0], tile_q4_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -192,7 +202,8 @@ static void tile_q4_1(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q4_1], work);
 }
 
-static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_1], tile_q4_1, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -202,7 +213,8 @@ static void tile_q5_0(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q5_0], work);
 }
 
-static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_0], tile_q5_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -212,7 +224,8 @@ static void tile_q5_1(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q5_1], work);
 }
 
-static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_1], tile_q5_1, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -222,7 +235,8 @@ static void tile_q4_k(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q4_K], work);
 }
 
-static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_K], tile_q4_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -232,7 +246,8 @@ static void tile_q5_k(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q5_K], work);
 }
 
-static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_K], tile_q5_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -242,7 +257,8 @@ static void tile_q6_k(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q6_K], work);
 }
 
-static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q6_K], tile_q6_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * int8 products with VPDPBUSD: 16 outputs are the 16 lanes of a register; a plane of unsigned codes meets four broadcast int8 of
- * each activation row. Codes are unpacked once for all rows of a panel. Layout and order of summation: tile_internal.h. */
+ * int8 products with VPDPBUSD: 16 outputs are the 16 lanes of a register; a plane of unsigned codes meets four
+ * broadcast int8 of each activation row. Codes are unpacked once for all rows of a panel. Layout and order of
+ * summation: tile_internal.h. */
 #include <immintrin.h>
 
 #include "kernels/kernels_internal.h"
@@ -45,7 +46,8 @@ FJ_INLINE __m512 load_i8(const uint8_t *p)
 }
 
 /* Exact integer sums of a block for each row: sums[0], and for q6_k sums[1] of the second half. */
-FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes, __m512i sums[2][FJ_PANEL_ROWS])
+FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes,
+                          __m512i sums[2][FJ_PANEL_ROWS])
 {
     const bool halves = f.is_super && !f.has_min;
 #pragma GCC unroll 12
@@ -65,7 +67,8 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uin
 #pragma GCC unroll 12
         for (int r = 0; r < FJ_PANEL_ROWS; r++)
             if (r < rows)
-                sums[halves][r] = _mm512_dpbusd_epi32(sums[halves][r], second, _mm512_set1_epi32(x[fj_panel_q(r) + p + 4].i));
+                sums[halves][r] =
+                    _mm512_dpbusd_epi32(sums[halves][r], second, _mm512_set1_epi32(x[fj_panel_q(r) + p + 4].i));
     }
 }
 
@@ -93,7 +96,8 @@ FJ_INLINE void add_block(fj_form f, const int rows, const fj_word *x, const uint
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++)
         if (r < rows)
-            acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[0][r]), _mm512_mul_ps(d, _mm512_set1_ps(x[fj_panel_scale(rows, r)].f)), acc[r]);
+            acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[0][r]),
+                                     _mm512_mul_ps(d, _mm512_set1_ps(x[fj_panel_scale(rows, r)].f)), acc[r]);
     if (!f.has_min)
         return;
     __m512 min = f.is_super ? _mm512_mul_ps(load_f16(super + 32), load_u8(head + 16)) : load_f16(head + 32);
@@ -108,16 +112,17 @@ FJ_INLINE void add_block(fj_form f, const int rows, const fj_word *x, const uint
 
 FJ_INLINE void tile_rows(fj_form f, const int rows, const fj_tile_work *work)
 {
-    const __mmask16       cols = (__mmask16)((1u << work->n) - 1);
-    const fj_word *x = work->panel;
-    const int             ahead = 2048; /* bytes: the hardware's own prefetch ends with each page */
-    const uint8_t        *super = work->tile + fj_super_at(f, work->first_block);
-    const uint8_t        *head = work->tile + fj_block_at(f, work->first_block);
-    __m512                acc[FJ_PANEL_ROWS];
+    const __mmask16 cols = (__mmask16)((1u << work->n) - 1);
+    const fj_word  *x = work->panel;
+    const int       ahead = 2048; /* bytes: the hardware's own prefetch ends with each page */
+    const uint8_t  *super = work->tile + fj_super_at(f, work->first_block);
+    const uint8_t  *head = work->tile + fj_block_at(f, work->first_block);
+    __m512          acc[FJ_PANEL_ROWS];
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++)
         if (r < rows)
-            acc[r] = work->first_block > 0 && r < work->m ? _mm512_maskz_loadu_ps(cols, work->y + r * work->ldy) : _mm512_setzero_ps();
+            acc[r] = work->first_block > 0 && r < work->m ? _mm512_maskz_loadu_ps(cols, work->y + r * work->ldy)
+                                                          : _mm512_setzero_ps();
     for (int64_t b = 0; b < work->n_blocks; b++, x += rows * FJ_PANEL_ROW_WORDS) {
         if (rows <= 4)
             for (int line = 0; line < fj_block_bytes(f); line += 64)
@@ -151,7 +156,8 @@ static void tile_q8_0(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q8_0], work);
 }
 
-static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q8_0], tile_q8_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -161,7 +167,8 @@ static void tile_q4_0(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q4_0], work);
 }
 
-static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_0], tile_q4_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -171,7 +178,8 @@ static void tile_q4_1(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q4_1], work);
 }
 
-static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_1], tile_q4_1, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -181,7 +189,8 @@ static void tile_q5_0(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q5_0], work);
 }
 
-static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_0], tile_q5_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -191,7 +200,8 @@ static void tile_q5_1(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q5_1], work);
 }
 
-static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_1], tile_q5_1, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -201,7 +211,8 @@ static void tile_q4_k(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q4_K], work);
 }
 
-static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_K], tile_q4_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -211,7 +222,8 @@ static void tile_q5_k(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q5_K], work);
 }
 
-static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_K], tile_q5_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
@@ -221,7 +233,8 @@ static void tile_q6_k(const fj_tile_work *work)
     tile(fj_forms[FJ_ROW_Q6_K], work);
 }
 
-static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k)
+static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
+                      int64_t k)
 {
     fj_gemm_q_tiles(fj_forms[FJ_ROW_Q6_K], tile_q6_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
 }
