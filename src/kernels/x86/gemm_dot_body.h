@@ -214,15 +214,29 @@ INLINE void packed_tile(kind kx, const dots *d, const packed *tile, v16 *waiting
             waiting[e] = sum[e];
 }
 
+/* Asks for part `at` of `parts` of the weights that are packed next, while others are multiplied: `bytes` of TILE_N rows. */
+INLINE void fetch_ahead(const dots *d, const char *next, size_t bytes, int64_t at, int64_t parts)
+{
+    int64_t lines = (int64_t)bytes / 64 + 1, end = FJ_MIN(lines, (at + 1) * lines / parts);
+    for (int64_t line = at * lines / parts; line < end; line++)
+#pragma GCC unroll 8
+        for (int j = 0; j < TILE_N; j++)
+            _mm_prefetch(next + (size_t)j * d->w_bytes + line * 64, _MM_HINT_T1);
+}
+
 /* Whole tiles of rows i0 <= i < i1 and the TILE_N columns from j0 */
 INLINE void packed_columns(kind kx, kind kw, const dots *d, packed *tile, int64_t i0, int64_t i1, int64_t j0, int64_t chunk)
 {
     int64_t at0 = 0;
     do {
-        int64_t at1 = FJ_MIN(at0 + chunk, d->k);
+        int64_t     at1 = FJ_MIN(at0 + chunk, d->k);
+        const char *w = d->w + (size_t)j0 * d->w_bytes;
+        const char *next = at1 < d->k ? w + (size_t)at1 * value_bytes(kw) : w + TILE_N * d->w_bytes;
         pack_tile(kw, tile->w, d, j0, at0, at1);
-        for (int64_t i = i0; i < i1; i += TILE_M)
+        for (int64_t i = i0; i < i1; i += TILE_M) {
+            fetch_ahead(d, next, (size_t)chunk * value_bytes(kw), (i - i0) / TILE_M, (i1 - i0) / TILE_M);
             packed_tile(kx, d, tile, tile->sums + (chunk < d->k ? (i - i0) * TILE_N : 0), i, j0, at0, at1);
+        }
         at0 = at1;
     } while (at0 < d->k);
 }

@@ -3,7 +3,8 @@
  * Included behind a v16 header and a madd_pairs by a file that also says TILE_M rows and TILE_V registers of columns of a tile.
  *
  * Everything is in words of four bytes: an f32, or a pair of bf16 (kind PAIRS; then p counts pairs).
- * p is cut in blocks: c is f32 like the sums, so a sum that rests in c between two blocks goes on with the same bits.
+ * p is cut in blocks: c is f32 like the sums, so a sum that rests in c between two blocks goes on with the same bits. A block of
+ * c stays in L2 while all of p goes by.
  * Within a block, a panel of b is laid end to end, [p][TILE_V][16], and rows of a as [p][TILE_M], where enough tiles share
  * them to pay for it: then nothing depends on strides, which else may put all rows in the same few lines of the caches. */
 #ifndef FJ_KERNELS_X86_GEMM_ROWS_BODY_H
@@ -19,7 +20,8 @@ typedef enum kind { F32, PAIRS } kind;
 enum {
     PANEL    = 16 * TILE_V,
     BLOCK_P  = 128, /* words of p: a panel of 32 KB with TILE_V = 4 */
-    BLOCK_M  = 96,  /* rows of a that are packed together: 48 KB */
+    BLOCK_M  = 132, /* rows of a that are packed together: 66 KB */
+    BLOCK_N  = 640, /* columns of c that stay in L2 with those rows while p goes by */
     SHARED_B = 8,   /* tiles that pay for a packed panel of b */
     SHARED_A = 4,   /* panels that pay for packed rows of a */
 };
@@ -102,11 +104,25 @@ INLINE void tile_rows(kind k, const operands *o, float *c, int64_t ldc, int m, b
         tile(k, o, c, ldc, m, zero, 1, nv, last);
 }
 
+/* Whole panels. Not inlined: alone, the compiler keeps all sums in registers. */
+static __attribute__((noinline, unused)) void whole_panel_f32(const operands *o, float *c, int64_t ldc, int m, bool zero)
+{
+    tile_rows(F32, o, c, ldc, m, zero, TILE_V, 16);
+}
+
+static __attribute__((noinline, unused)) void whole_panel_pairs(const operands *o, float *c, int64_t ldc, int m, bool zero)
+{
+    tile_rows(PAIRS, o, c, ldc, m, zero, TILE_V, 16);
+}
+
 /* m (at most TILE_M) rows by n (at most PANEL) columns */
 INLINE void tile_panel(kind k, operands o, float *c, int64_t ldc, int m, int n, bool zero)
 {
     if (n == PANEL) {
-        tile_rows(k, &o, c, ldc, m, zero, TILE_V, 16);
+        if (k == F32)
+            whole_panel_f32(&o, c, ldc, m, zero);
+        else
+            whole_panel_pairs(&o, c, ldc, m, zero);
         return;
     }
     for (; n >= 16; n -= 16, o.b += 64, c += 16)
@@ -131,58 +147,105 @@ INLINE void pack_b(float *to, const char *b, int64_t b_p, int64_t p, int n)
     }
 }
 
-/* m rows from i0, p words from p0: [tile][p][TILE_M]; a tile's absent rows stay as they are, nothing reads them */
-INLINE void pack_a(float *to, const rows *r, int64_t i0, int64_t m, int64_t p0, int64_t p)
+/* Six rows of p words, the words of one p side by side: four by four, the last p one by one. */
+INLINE void interleave(float *to, const char *const *from, int64_t p)
 {
-    for (int64_t i = 0; i < m; i++) {
-        const char *from = r->a + (i0 + i) * r->a_i + p0 * r->a_p;
-        float      *row = to + i / TILE_M * TILE_M * p + i % TILE_M;
-        int64_t     whole = r->half_word && p0 + p == r->p ? p - 1 : p;
-        for (int64_t q = 0; q < whole; q++)
-            memcpy(row + q * TILE_M, from + q * r->a_p, 4);
-        if (whole < p) {
-            row[whole * TILE_M] = 0;
-            memcpy(row + whole * TILE_M, from + whole * r->a_p, 2);
-        }
+    int64_t q = 0;
+    for (; q + 4 <= p; q += 4, to += 4 * TILE_M) {
+        __m128 r[TILE_M];
+        for (int i = 0; i < TILE_M; i++)
+            r[i] = _mm_loadu_ps((const float *)(const void *)(from[i] + 4 * q));
+        __m128 low = _mm_unpacklo_ps(r[4], r[5]), high = _mm_unpackhi_ps(r[4], r[5]);
+        _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
+        for (int i = 0; i < 4; i++)
+            _mm_storeu_ps(to + i * TILE_M, r[i]);
+        _mm_storel_pi((__m64 *)(void *)(to + 4), low);
+        _mm_storeh_pi((__m64 *)(void *)(to + TILE_M + 4), low);
+        _mm_storel_pi((__m64 *)(void *)(to + 2 * TILE_M + 4), high);
+        _mm_storeh_pi((__m64 *)(void *)(to + 3 * TILE_M + 4), high);
     }
+    for (; q < p; q++, to += TILE_M)
+        for (int i = 0; i < TILE_M; i++)
+            memcpy(to + i, from[i] + 4 * q, 4);
+}
+
+/* Rows i0… of a, at most TILE_M and at least one, p words from p0, as [p][TILE_M]; absent rows repeat the last. */
+INLINE void pack_tile(float *to, const rows *r, int64_t i0, int64_t m, int64_t p0, int64_t p)
+{
+    const char *from[TILE_M];
+    int64_t     whole = r->half_word && p0 + p == r->p ? p - 1 : p;
+    for (int i = 0; i < TILE_M; i++)
+        from[i] = r->a + (i0 + FJ_MIN(i, m - 1)) * r->a_i + p0 * r->a_p;
+    if (r->a_p == 4)
+        interleave(to, from, whole);
+    else
+        for (int64_t q = 0; q < whole; q++)
+            for (int i = 0; i < TILE_M; i++)
+                memcpy(to + q * TILE_M + i, from[i] + q * r->a_p, 4);
+    for (int i = 0; i < TILE_M && whole < p; i++) {
+        to[whole * TILE_M + i] = 0;
+        memcpy(to + whole * TILE_M + i, from[i] + whole * r->a_p, 2);
+    }
+}
+
+/* Asks for part `at` of `parts` of the panel that is packed next: PANEL words of p rows, which no hardware stream follows. */
+INLINE void fetch_ahead(const char *next, int64_t b_p, int64_t p, int64_t at, int64_t parts)
+{
+    for (int64_t q = at * p / parts; q < (at + 1) * p / parts; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_V; v++)
+            _mm_prefetch(next + q * b_p + v * 64, _MM_HINT_T1);
 }
 
 /* ---- the walk ----------------------------------------------------------------------------------------------------------- */
 
-/* A block of p by a block of rows, all columns. */
-INLINE void row_block(kind k, const rows *r, room *s, int64_t i0, int64_t m, int64_t p0, int64_t p, bool packs_a, bool packs_b)
+/* What one step of the walk covers: rows, columns and words of p. */
+typedef struct block {
+    int64_t i, m, j, n, p0, p;
+    bool    packs_a, packs_b;
+} block;
+
+INLINE void multiply_block(kind k, const rows *r, const block *w, room *s)
 {
-    bool zero = p0 == 0 && !r->add;
-    if (packs_a)
-        pack_a(s->a, r, i0, m, p0, p);
-    for (int64_t j = 0; j < r->n; j += PANEL) {
-        int      n = (int)FJ_MIN(PANEL, r->n - j);
-        operands o = { .b = r->b + p0 * r->b_p + j * 4, .b_p = r->b_p, .p = p };
-        if (packs_b) {
-            pack_b(s->b, o.b, o.b_p, p, n);
+    bool    zero = w->p0 == 0 && !r->add;
+    int64_t tiles = (w->m + TILE_M - 1) / TILE_M;
+    for (int64_t i = 0; i < w->m && w->packs_a; i += TILE_M)
+        pack_tile(s->a + i * w->p, r, w->i + i, FJ_MIN(TILE_M, w->m - i), w->p0, w->p);
+    for (int64_t j = w->j; j < w->j + w->n; j += PANEL) {
+        int         n = (int)FJ_MIN(PANEL, w->j + w->n - j);
+        const char *next = r->b + w->p0 * r->b_p + (j + PANEL) * 4;
+        operands    o = { .b = r->b + w->p0 * r->b_p + j * 4, .b_p = r->b_p, .p = w->p };
+        if (w->packs_b) {
+            pack_b(s->b, o.b, o.b_p, w->p, n);
             o.b = (const char *)s->b;
             o.b_p = PANEL * 4;
         }
-        for (int64_t i = 0; i < m; i += TILE_M) {
-            o.a = packs_a ? (const char *)(s->a + i * p) : r->a + (i0 + i) * r->a_i + p0 * r->a_p;
-            o.a_i = packs_a ? 4 : r->a_i;
-            o.a_p = packs_a ? TILE_M * 4 : r->a_p;
-            tile_panel(k, o, r->c + (i0 + i) * r->ldc + j, r->ldc, (int)FJ_MIN(TILE_M, m - i), n, zero);
+        for (int64_t i = 0; i < w->m; i += TILE_M) {
+            if (w->packs_b)
+                fetch_ahead(next, r->b_p, w->p, i / TILE_M, tiles);
+            o.a = w->packs_a ? (const char *)(s->a + i * w->p) : r->a + (w->i + i) * r->a_i + w->p0 * r->a_p;
+            o.a_i = w->packs_a ? 4 : r->a_i;
+            o.a_p = w->packs_a ? TILE_M * 4 : r->a_p;
+            tile_panel(k, o, r->c + (w->i + i) * r->ldc + j, r->ldc, (int)FJ_MIN(TILE_M, w->m - i), n, zero);
         }
     }
 }
 
 INLINE void row_products(kind k, const rows *r)
 {
-    room s;
-    bool packs_b = r->m >= SHARED_B * TILE_M, packs_a = r->half_word || r->n >= SHARED_A * PANEL;
-    int64_t p0 = 0;
-    do { /* once for p = 0 too: c is then zeroed or left */
-        int64_t p = FJ_MIN(BLOCK_P, r->p - p0);
-        for (int64_t i = 0; i < r->m; i += BLOCK_M)
-            row_block(k, r, &s, i, FJ_MIN(BLOCK_M, r->m - i), p0, p, packs_a, packs_b);
-        p0 += p;
-    } while (p0 < r->p);
+    room  s;
+    block w = { .packs_b = r->m >= SHARED_B * TILE_M, .packs_a = r->half_word || r->n >= SHARED_A * PANEL };
+    for (w.i = 0; w.i < r->m; w.i += BLOCK_M)
+        for (w.j = 0; w.j < r->n; w.j += BLOCK_N) {
+            w.m = FJ_MIN(BLOCK_M, r->m - w.i);
+            w.n = FJ_MIN(BLOCK_N, r->n - w.j);
+            w.p0 = 0;
+            do { /* once for p = 0 too: c is then zeroed or left */
+                w.p = FJ_MIN(BLOCK_P, r->p - w.p0);
+                multiply_block(k, r, &w, &s);
+                w.p0 += w.p;
+            } while (w.p0 < r->p);
+        }
 }
 
 INLINE void pairs_products(float *c, int64_t ldc, const uint16_t *a, int64_t lda, const uint16_t *b_pairs, int64_t m, int64_t n,
