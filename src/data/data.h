@@ -47,14 +47,14 @@ typedef struct fj_row {
     int64_t        number;       /* its row in its file, from 1 */
 } fj_row;
 
-/* What happened to the rows read. Each row read is in exactly one of kept, long_dropped, untrained_dropped. */
+/* What happened to the rows read: read = kept + long_dropped + untrained_dropped - (split_pieces - split_rows). */
 typedef struct fj_data_counts {
     int64_t read, kept;          /* rows in the files (after max_samples), rows here (training and evaluation) */
     int64_t tokens, targets;     /* of the kept rows */
     int64_t long_rows, long_dropped, long_cut, cut_tokens; /* longer than cutoff_len; what on_long_rows did */
-    int64_t split_rows;          /* pt texts that became several rows; the further rows made so: kept counts pieces */
-    int64_t split_pieces;
-    int64_t untrained_dropped;   /* rows without a single trained token: they cannot teach anything */
+    int64_t split_rows;          /* pt texts longer than cutoff_len that became several rows, and */
+    int64_t split_pieces;        /* how many rows they became (kept counts each) */
+    int64_t untrained_dropped;   /* rows without a single trained token (an empty answer, too): they cannot teach anything */
     int64_t longest;             /* tokens of the longest row before cutting */
     int64_t longest_row;         /* its number */
 } fj_data_counts;
@@ -79,7 +79,7 @@ typedef struct fj_dataset {
 fj_status fj_dataset_load(const fj_data_config *config, fj_dataset **out, fj_err *err);
 void      fj_dataset_free(fj_dataset *d); /* accepts NULL */
 
-/* Appends a row as people may check it: its text with the trained parts between [ and ], special tokens shown. */
+/* Appends a row as people may check it: its text with the trained parts between ⟦ and ⟧, special tokens shown. */
 fj_status fj_row_show(const fj_row *row, const fj_tokenizer *t, fj_str *out, fj_err *err);
 
 /* Built-in chat templates by LLaMA-Factory's names (default, chatml, llama2, llama3, mistral, zephyr, phi, gemma, alpaca, vicuna,
