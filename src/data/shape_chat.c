@@ -280,13 +280,14 @@ static fj_status one_message(const fj_source *s, const fj_json *from, fj_json *t
         st = joined_parts(content, &joined, err);
     else if (!st && fj_json_is_string(content))
         fj_str_add(&joined, fj_json_text(content).data, fj_json_text(content).len);
-    else if (!st && !(fj_json_is_null(content) || !content) )
+    else if (!st && content && !fj_json_is_null(content))
         st = fj_fail(err, FJ_ERR_DATA, "'%s' is not a text", s->tags.content);
     else if (!st && !fj_json_get(from, "tool_calls"))
         st = fj_fail(err, FJ_ERR_DATA, "it has no '%s'", s->tags.content);
     if (!st && strcmp(who, "function") == 0) {
         st  = add_tool_calls((fj_text){ joined.data ? joined.data : "", joined.len }, to, &is_call, err);
         who = "assistant";
+        /* the text goes along for templates that know nothing of calls (tokenize.c, prepared) */
         if (!st && is_call && !fj_json_set(to, "call_text", fj_json_new_text(joined.data, joined.len)))
             st = no_memory(err);
     }

@@ -246,6 +246,11 @@ fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_sour
 fj_status fj_source_guess(fj_source *s, const fj_json *row, fj_err *err)
 {
     fj_str keys = { 0 };
+    if (fj_json_get(row, "chosen") || fj_json_get(row, "rejected") || fj_json_get(row, "kto_tag") || fj_json_is_bool(fj_json_get(row, "label"))) {
+        (void)fj_fail(err, FJ_ERR_DATA, "it holds a preference (%s), which these stages would learn as an answer",
+                      fj_json_get(row, "chosen") || fj_json_get(row, "rejected") ? "chosen and rejected" : "a label true or false");
+        return fj_hint(err, "name the file in dataset_info.json, with its columns, to train on its messages all the same");
+    }
     for (size_t i = 0; fj_shapes[i]; i++) {
         fj_source tried = *s;
         if (fj_shapes[i]->looks_like(row, &tried)) {

@@ -140,9 +140,19 @@ static size_t common(const fj_rendering *a, const fj_rendering *b)
     return i;
 }
 
+/* Where the last byte that was written for a message ends; SIZE_MAX when the renderer saw none. */
+static size_t end_by_spans(const chat *c, int message)
+{
+    for (size_t i = c->whole.n_spans; i-- > 0;)
+        if (c->whole.spans[i].message == message)
+            return c->whole.spans[i].start + c->whole.spans[i].len;
+    return SIZE_MAX;
+}
+
 /* Where answer i starts and ends, by what the template writes for the messages before and up to it. False: it writes history
- * in another way. */
-static bool range_by_prefix(chat *c, fj_json *before, const fj_json *message, range *out)
+ * in another way. Where the template writes something behind the last message, the two texts may agree a few bytes too far
+ * ('<' of the next tag): the spans say where the message ends. */
+static bool range_by_prefix(chat *c, fj_json *before, const fj_json *message, int index, range *out)
 {
     fj_rendering head = { 0 }, upto = { 0 };
     fj_err       ignored = { 0 };
@@ -152,6 +162,8 @@ static bool range_by_prefix(chat *c, fj_json *before, const fj_json *message, ra
     if (ok) {
         out->from = head.text.len;
         out->to   = common(&upto, &c->whole);
+        if (out->to < upto.text.len)
+            out->to = FJ_MIN(out->to, end_by_spans(c, index));
         ok        = common(&head, &c->whole) == head.text.len && out->to > out->from;
     }
     fj_rendering_free(&head);
@@ -220,7 +232,7 @@ static fj_status find_answers(chat *c)
             continue;
         }
         range *a = &c->answers[i];
-        if (!range_by_prefix(c, before, m, a) && !range_by_spans(c, (int)i, a)) {
+        if (!range_by_prefix(c, before, m, (int)i, a) && !range_by_spans(c, (int)i, a)) {
             (void)fj_fail(c->err, FJ_ERR_DATA, "what the chat template writes for message %zu cannot be told apart", i + 1);
             st = fj_hint(c->err, "mask_history: true trains the last answer alone; a built-in `template` may do, too");
         }
