@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 MODEL ?=
 
-.PHONY: all build demo test check san fuzz bench peers install clean
+.PHONY: all build demo test check format san fuzz bench peers install clean
 all: build
 
 build:
@@ -14,13 +14,14 @@ build:
 demo: ; @MODEL="$(MODEL)" sh tools/demo.sh
 test: ; @sh tools/test.sh
 check: ; @sh tools/check.sh
-san: ; @sh tools/setup.sh test && sh tools/test.sh san
+format: ; @sh tools/check_format.sh --fix
+san: ; @sh tools/test.sh san
 fuzz: ; @sh tools/setup.sh test && sh tools/fuzz.sh 600
 bench: build ; @sh tools/bench.sh
 peers: build ; @sh tools/peers.sh
 
 install: build
-	cmake --install build/release --prefix "$(PREFIX)"
+	@cmake --install build/release --prefix "$(PREFIX)"
 
 clean:
 	rm -rf build
