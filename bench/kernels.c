@@ -12,9 +12,9 @@
 /* Room for one product; the numbers in it are small and finite in every format. */
 typedef struct bench {
     const fj_kernels *kernels;
-    float            *y, *x, *w;
-    uint16_t         *x16, *w16, *pairs;
-    int64_t           m, n, k;
+    float *y, *x, *w;
+    uint16_t *x16, *w16, *pairs;
+    int64_t m, n, k;
 } bench;
 
 typedef void product_fn(bench *b);
@@ -71,9 +71,9 @@ static const product products[] = {
 
 /* Rows, columns, summands: decoding, a prompt and training with SmolLM2-135M's matrices, larger ones, a tile of ops/linear. */
 static const int64_t shapes[][3] = {
-    { 1, 1536, 576 },   { 1, 4096, 4096 },   { 4, 1536, 576 },   { 8, 576, 512 },     { 64, 576, 576 },
-    { 256, 32, 576 },   { 256, 64, 64 },     { 512, 1536, 576 }, { 512, 576, 1536 },  { 512, 2048, 2048 },
-    { 256, 4096, 4096 },
+    { 1, 1536, 576 },   { 1, 4096, 4096 },   { 4, 1536, 576 },    { 8, 576, 512 },
+    { 64, 576, 576 },   { 256, 32, 576 },    { 256, 64, 64 },     { 512, 1536, 576 },
+    { 512, 576, 1536 }, { 512, 2048, 2048 }, { 256, 4096, 4096 },
 };
 
 static double now(void)
@@ -140,13 +140,13 @@ static void release(bench *b)
 int main(int argc, char **argv)
 {
     const char *isa = argc > 1 ? argv[1] : "auto", *only = argc > 2 ? argv[2] : "";
-    unsigned    mask = 0;
+    unsigned mask = 0;
     if (!fj_cpu_mask(isa, &mask)) {
         fprintf(stderr, "usage: bench_kernels [ref|avx2|avx512-base|avx512|auto [name]]\n");
         return 2;
     }
     fj_kernels kernels;
-    bench      b = { 0 };
+    bench b = { 0 };
     fj_kernels_init(&kernels, fj_cpu_features() & mask);
     bool ready = fill(&b, &kernels);
     if (ready) {

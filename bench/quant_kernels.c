@@ -39,11 +39,11 @@ static void fill_blocks(const fj_dtype *dtype, uint8_t *bytes, size_t size)
 
 typedef struct bench {
     const fj_kernels *kernels;
-    const fj_pack    *pack;
-    int               index;
-    uint8_t          *blocks, *tiles;
-    fj_q8_block      *x;
-    float            *y;
+    const fj_pack *pack;
+    int index;
+    uint8_t *blocks, *tiles;
+    fj_q8_block *x;
+    float *y;
 } bench;
 
 static double seconds_of_product(const bench *b, int64_t m, int64_t n, int64_t k, int repeats)
@@ -89,11 +89,11 @@ static double packing(const bench *b, int64_t k, double *decoding)
 static void print_type(bench *b, const fj_dtype *dtype)
 {
     const int64_t k = 2048, narrow = dtype->block_len == 32 ? 576 : 512;
-    double        decode, pack;
+    double decode, pack;
     b->pack = fj_pack_of(dtype);
     b->index = fj_pack_index(dtype);
     int64_t n_tiles = (int64_t)(BIG_BYTES / b->pack->tile_bytes(k));
-    size_t  row_bytes = (size_t)(k / dtype->block_len * dtype->block_bytes);
+    size_t row_bytes = (size_t)(k / dtype->block_len * dtype->block_bytes);
     fill_blocks(dtype, b->blocks, 16 * row_bytes);
     pack = packing(b, k, &decode);
     for (int64_t t = 0; t < n_tiles; t++)
@@ -109,18 +109,18 @@ int main(int argc, char **argv)
 {
     static const fj_dtype *const types[] = { &fj_q8_0, &fj_q4_0, &fj_q4_1, &fj_q5_0,
                                              &fj_q5_1, &fj_q4_k, &fj_q5_k, &fj_q6_k };
-    unsigned                     mask;
-    fj_kernels                   kernels;
+    unsigned mask;
+    fj_kernels kernels;
     if (!fj_cpu_mask(argc > 1 ? argv[1] : "auto", &mask)) {
         fprintf(stderr, "bench_quant_kernels: no such isa: %s\n", argv[1]);
         return 2;
     }
     fj_kernels_init(&kernels, fj_cpu_features() & mask);
-    bench  b = { .kernels = &kernels,
-                 .blocks = malloc(1 << 20),
-                 .tiles = aligned_alloc(64, BIG_BYTES),
-                 .x = malloc(M * 64 * sizeof(fj_q8_block)),
-                 .y = malloc(sizeof(float) << 20) };
+    bench b = { .kernels = &kernels,
+                .blocks = malloc(1 << 20),
+                .tiles = aligned_alloc(64, BIG_BYTES),
+                .x = malloc(M * 64 * sizeof(fj_q8_block)),
+                .y = malloc(sizeof(float) << 20) };
     float *values = malloc(M * 2048 * sizeof *values);
     if (!b.blocks || !b.tiles || !b.x || !b.y || !values)
         return 1;

@@ -25,8 +25,8 @@ void test_near(const float *got, const float *wanted, int64_t n, double relative
         double off = fabs((double)got[i] - wanted[i]);
         if (off <= relative * largest)
             continue;
-        print_error("[%lld]: got %.9g, wanted %.9g, off by %.3g, allowed %.3g\n", (long long)i, (double)got[i], (double)wanted[i], off,
-                    relative * largest);
+        print_error("[%lld]: got %.9g, wanted %.9g, off by %.3g, allowed %.3g\n", (long long)i, (double)got[i],
+                    (double)wanted[i], off, relative * largest);
         _fail(file, line);
     }
 }

@@ -23,7 +23,8 @@ unsigned fj_cpu_features(void)
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 27)))
         return 0;
     unsigned long long state = saved_state();
-    bool has_fma = c & (1u << 12), has_f16c = c & (1u << 29), saves_ymm = (state & 6) == 6, saves_zmm = (state & 0xe6) == 0xe6;
+    bool has_fma = c & (1u << 12), has_f16c = c & (1u << 29), saves_ymm = (state & 6) == 6,
+         saves_zmm = (state & 0xe6) == 0xe6;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
         return 0;
     if ((b & (1u << 5)) && has_fma && has_f16c && saves_ymm)
@@ -54,7 +55,7 @@ bool fj_cpu_mask(const char *isa, unsigned *mask)
 {
     static const struct {
         const char *name;
-        unsigned    mask;
+        unsigned mask;
     } known[] = {
         { "auto", ~0u },
         { "ref", 0 },

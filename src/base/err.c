@@ -36,7 +36,8 @@ fj_status fj_prefix(fj_err *err, const char *format, ...)
     va_end(args);
     memcpy(old, err->message, sizeof old);
     size_t n = strlen(text);
-    (void)snprintf(err->message, sizeof err->message, "%.*s: %.*s", (int)FJ_MIN(n, 300), text, (int)sizeof old - 320, old);
+    (void)snprintf(err->message, sizeof err->message, "%.*s: %.*s", (int)FJ_MIN(n, 300), text, (int)sizeof old - 320,
+                   old);
     return err->status;
 }
 

@@ -22,7 +22,10 @@ static int hex4(const char *p, const char *end)
         return -1;
     for (int i = 0; i < 4; i++) {
         char c = p[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0)
             return -1;
         value = value * 16 + digit;
@@ -150,7 +153,8 @@ static void rewrite(const char *text, size_t len, fj_str *out)
     }
 }
 
-fj_status fj_json_parse(const char *text, size_t len, const char *name, bool strict_integers, fj_json **out, fj_err *err)
+fj_status fj_json_parse(const char *text, size_t len, const char *name, bool strict_integers, fj_json **out,
+                        fj_err *err)
 {
     fj_str copy = { 0 };
     json_error_t e;

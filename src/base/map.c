@@ -123,7 +123,8 @@ void fj_map_will_need(const fj_map *map, size_t offset, size_t len)
 {
     size_t page = page_size(), first = offset / page * page;
     if (map->data && offset < map->len)
-        (void)madvise((void *)(uintptr_t)(map->data + first), FJ_MIN(len, map->len - offset) + (offset - first), MADV_WILLNEED);
+        (void)madvise((void *)(uintptr_t)(map->data + first), FJ_MIN(len, map->len - offset) + (offset - first),
+                      MADV_WILLNEED);
 }
 
 void fj_map_give_back(const fj_map *map, size_t offset, size_t len)

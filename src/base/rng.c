@@ -48,7 +48,8 @@ double fj_rng_uniform(uint64_t seed, uint32_t stream, uint32_t step, uint32_t ro
 
 double fj_rng_normal(uint64_t seed, uint32_t stream, uint32_t step, uint32_t row, uint64_t index)
 {
-    double u = fj_rng_uniform(seed, stream, step, row, 2 * index), v = fj_rng_uniform(seed, stream, step, row, 2 * index + 1);
+    double u = fj_rng_uniform(seed, stream, step, row, 2 * index),
+           v = fj_rng_uniform(seed, stream, step, row, 2 * index + 1);
     return sqrt(-2 * log(1 - u)) * cos(2 * 3.14159265358979323846 * v);
 }
 

@@ -20,25 +20,25 @@
 enum { MAX_THREADS = 256, SPINS = 20000 };
 
 typedef struct worker {
-    fj_pool  *pool;
-    int       index;
+    fj_pool *pool;
+    int index;
     pthread_t thread;
 } worker;
 
 struct fj_pool {
-    int             n_threads, spins;
-    worker         *workers; /* n_threads - 1 */
-    int             n_started;
+    int n_threads, spins;
+    worker *workers; /* n_threads - 1 */
+    int n_started;
     pthread_mutex_t mutex;
-    pthread_cond_t  wake, done;
-    fj_part_fn     *fn;
-    void           *context;
-    int64_t         n_parts;
-    atomic_int_fast64_t next;       /* part */
-    atomic_uint     generation;     /* of the job; written under the mutex */
-    atomic_int      n_out;          /* workers that have finished the job */
-    atomic_int      n_asleep;       /* threads that wait on a condition */
-    bool            stop;           /* under the mutex, read after the generation */
+    pthread_cond_t wake, done;
+    fj_part_fn *fn;
+    void *context;
+    int64_t n_parts;
+    atomic_int_fast64_t next; /* part */
+    atomic_uint generation;   /* of the job; written under the mutex */
+    atomic_int n_out;         /* workers that have finished the job */
+    atomic_int n_asleep;      /* threads that wait on a condition */
+    bool stop;                /* under the mutex, read after the generation */
 };
 
 static inline void relax(void)

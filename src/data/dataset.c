@@ -13,18 +13,18 @@ typedef enum long_rule { LONG_REFUSE, LONG_DROP, LONG_CUT } long_rule;
 
 typedef struct loading {
     const fj_data_config *config;
-    fj_arena             *arena;
-    fj_tokenizing         tokenizing;
-    fj_tokens             tokens; /* the row at hand */
-    fj_row               *rows;
-    int64_t               n, cap;
-    fj_data_counts        counts;
-    long_rule             rule;
-    fj_source            *source;       /* the set at hand */
-    const char           *longest_path; /* the file of counts.longest_row */
-    int64_t               first_untrained;
-    bool                  guessed;
-    fj_str                notes;
+    fj_arena *arena;
+    fj_tokenizing tokenizing;
+    fj_tokens tokens; /* the row at hand */
+    fj_row *rows;
+    int64_t n, cap;
+    fj_data_counts counts;
+    long_rule rule;
+    fj_source *source;        /* the set at hand */
+    const char *longest_path; /* the file of counts.longest_row */
+    int64_t first_untrained;
+    bool guessed;
+    fj_str notes;
 } loading;
 
 static fj_status no_memory(fj_err *err)
@@ -38,34 +38,34 @@ static fj_status no_memory(fj_err *err)
 static fj_status keep_row(loading *l, int64_t from, int64_t n, int64_t number, fj_err *err)
 {
     fj_tokens part = { .ids = l->tokens.ids + from, .labels = l->tokens.labels + from, .n = n };
-    int64_t   targets = fj_tokens_targets(&part);
+    int64_t targets = fj_tokens_targets(&part);
     if (targets == 0) {
         if (!l->counts.untrained_dropped++)
             l->first_untrained = number;
         return FJ_OK;
     }
     if (l->n == l->cap) {
-        int64_t cap  = l->cap ? l->cap * 2 : 256;
+        int64_t cap = l->cap ? l->cap * 2 : 256;
         fj_row *rows = realloc(l->rows, (size_t)cap * sizeof *rows);
         if (!rows)
             return no_memory(err);
         l->rows = rows;
-        l->cap  = cap;
+        l->cap = cap;
     }
-    size_t   columns = l->tokens.has_types ? 3 : 2, bytes = (size_t)n * sizeof(int32_t);
-    int32_t *data    = fj_arena_array(l->arena, columns * (size_t)n, sizeof *data);
+    size_t columns = l->tokens.has_types ? 3 : 2, bytes = (size_t)n * sizeof(int32_t);
+    int32_t *data = fj_arena_array(l->arena, columns * (size_t)n, sizeof *data);
     if (!data)
         return no_memory(err);
     memcpy(data, part.ids, bytes);
     memcpy(data + n, part.labels, bytes);
     if (l->tokens.has_types)
         memcpy(data + 2 * n, l->tokens.types + from, bytes);
-    l->rows[l->n++] = (fj_row){ .ids       = data,
-                                .labels    = data + n,
-                                .types     = l->tokens.has_types ? data + 2 * n : NULL,
-                                .n         = (int32_t)n,
+    l->rows[l->n++] = (fj_row){ .ids = data,
+                                .labels = data + n,
+                                .types = l->tokens.has_types ? data + 2 * n : NULL,
+                                .n = (int32_t)n,
                                 .n_targets = (int32_t)targets,
-                                .number    = number };
+                                .number = number };
     l->counts.kept++;
     l->counts.tokens += n;
     l->counts.targets += targets;
@@ -75,8 +75,8 @@ static fj_status keep_row(loading *l, int64_t from, int64_t n, int64_t number, f
 /* A long text of stage pt becomes pieces of cutoff_len: nothing is lost. */
 static fj_status keep_pieces(loading *l, int64_t number, fj_err *err)
 {
-    int64_t   cutoff = l->config->cutoff_len;
-    fj_status st     = FJ_OK;
+    int64_t cutoff = l->config->cutoff_len;
+    fj_status st = FJ_OK;
     l->counts.split_rows++;
     for (int64_t at = 0; !st && at < l->tokens.n; at += cutoff) {
         st = keep_row(l, at, FJ_MIN(cutoff, l->tokens.n - at), number, err);
@@ -89,9 +89,9 @@ static fj_status finish_row(loading *l, int64_t number, fj_err *err)
 {
     int64_t n = l->tokens.n, cutoff = l->config->cutoff_len;
     if (n > l->counts.longest) {
-        l->counts.longest     = n;
+        l->counts.longest = n;
         l->counts.longest_row = number;
-        l->longest_path       = l->source->path;
+        l->longest_path = l->source->path;
     }
     if (!cutoff || n <= cutoff)
         return keep_row(l, 0, n, number, err);
@@ -111,7 +111,7 @@ static fj_status finish_row(loading *l, int64_t number, fj_err *err)
 static fj_status tokenize_text_row(loading *l, const fj_json *row, fj_err *err)
 {
     const char *name = l->source->columns.text;
-    fj_text     text = fj_json_text(fj_json_is_string(row) ? row : fj_json_get(row, name));
+    fj_text text = fj_json_text(fj_json_is_string(row) ? row : fj_json_get(row, name));
     if (!text.data)
         return fj_fail(err, FJ_ERR_DATA, "column '%s' is missing or not a text", name);
     if (!l->tokenizing.is_pretraining) {
@@ -126,7 +126,8 @@ static fj_status tokenize_chat_row(loading *l, const fj_json *row, fj_err *err)
     fj_json *messages = NULL, *tools = NULL;
     if (l->tokenizing.is_pretraining) {
         (void)fj_fail(err, FJ_ERR_DATA, "stage pt wants text, these rows are %s conversations", l->source->shape->name);
-        return fj_hint(err, "choose stage: sft, or name the text's column: columns: {\"prompt\": …} in dataset_info.json");
+        return fj_hint(err,
+                       "choose stage: sft, or name the text's column: columns: {\"prompt\": …} in dataset_info.json");
     }
     fj_status st = l->source->shape->messages(l->source, row, &messages, &tools, err);
     if (!st)
@@ -138,7 +139,7 @@ static fj_status tokenize_chat_row(loading *l, const fj_json *row, fj_err *err)
 
 static fj_status take_row(void *context, const fj_json *row, int64_t number, fj_err *err)
 {
-    loading  *l  = context;
+    loading *l = context;
     fj_status st = FJ_OK;
     if (!fj_json_is_object(row) && !fj_json_is_string(row))
         return fj_fail(err, FJ_ERR_DATA, "it is not an object");
@@ -147,7 +148,7 @@ static fj_status take_row(void *context, const fj_json *row, int64_t number, fj_
     if (st)
         return st;
     l->counts.read++;
-    l->tokens.n         = 0;
+    l->tokens.n = 0;
     l->tokens.has_types = false;
     /* tokenized rows are known by their columns also where dataset_info.json has no word for them */
     bool is_tokens = l->source->shape->kind == FJ_SHAPE_TOKENS || fj_json_get(row, "input_ids");
@@ -166,11 +167,11 @@ static fj_status take_row(void *context, const fj_json *row, int64_t number, fj_
 
 static fj_status load_source(loading *l, fj_source *s, fj_err *err)
 {
-    fj_row_sink sink   = { .context = l, .take = take_row };
-    int64_t     before = l->counts.read;
-    l->source          = s;
-    l->guessed         = s->shape == NULL;
-    fj_status st       = fj_rows_read(s, l->config->max_samples, &sink, err);
+    fj_row_sink sink = { .context = l, .take = take_row };
+    int64_t before = l->counts.read;
+    l->source = s;
+    l->guessed = s->shape == NULL;
+    fj_status st = fj_rows_read(s, l->config->max_samples, &sink, err);
     if (st)
         return st;
     if (l->counts.read == before)
@@ -190,31 +191,34 @@ static fj_status check_long_rows(const loading *l, fj_err *err)
     const fj_data_counts *c = &l->counts;
     if (l->rule != LONG_REFUSE || c->long_rows == 0)
         return FJ_OK;
-    (void)fj_fail(err, FJ_ERR_DATA, "%lld of %lld rows are longer than cutoff_len %lld; the longest has %lld tokens (%s: row %lld)",
-                  (long long)c->long_rows, (long long)c->read, (long long)l->config->cutoff_len, (long long)c->longest, l->longest_path,
-                  (long long)c->longest_row);
-    return fj_hint(err, "cutoff_len: %lld takes them all; on_long_rows: drop leaves them out, on_long_rows: cut shortens them",
-                   (long long)c->longest);
+    (void)fj_fail(err, FJ_ERR_DATA,
+                  "%lld of %lld rows are longer than cutoff_len %lld; the longest has %lld tokens (%s: row %lld)",
+                  (long long)c->long_rows, (long long)c->read, (long long)l->config->cutoff_len, (long long)c->longest,
+                  l->longest_path, (long long)c->longest_row);
+    return fj_hint(
+        err, "cutoff_len: %lld takes them all; on_long_rows: drop leaves them out, on_long_rows: cut shortens them",
+        (long long)c->longest);
 }
 
 static void add_totals(loading *l)
 {
-    const fj_data_counts *c     = &l->counts;
-    fj_str               *notes = &l->notes;
-    fj_str_printf(notes, "%lld rows, %lld tokens, %lld of them trained (%.1f %%), longest row %lld tokens\n", (long long)c->kept,
-                  (long long)c->tokens, (long long)c->targets, c->tokens ? 100.0 * (double)c->targets / (double)c->tokens : 0.0,
-                  (long long)c->longest);
+    const fj_data_counts *c = &l->counts;
+    fj_str *notes = &l->notes;
+    fj_str_printf(notes, "%lld rows, %lld tokens, %lld of them trained (%.1f %%), longest row %lld tokens\n",
+                  (long long)c->kept, (long long)c->tokens, (long long)c->targets,
+                  c->tokens ? 100.0 * (double)c->targets / (double)c->tokens : 0.0, (long long)c->longest);
     if (c->long_dropped)
-        fj_str_printf(notes, "dropped %lld rows longer than %lld tokens\n", (long long)c->long_dropped, (long long)l->config->cutoff_len);
+        fj_str_printf(notes, "dropped %lld rows longer than %lld tokens\n", (long long)c->long_dropped,
+                      (long long)l->config->cutoff_len);
     if (c->long_cut)
-        fj_str_printf(notes, "cut %lld rows to %lld tokens, %lld tokens lost\n", (long long)c->long_cut, (long long)l->config->cutoff_len,
-                      (long long)c->cut_tokens);
+        fj_str_printf(notes, "cut %lld rows to %lld tokens, %lld tokens lost\n", (long long)c->long_cut,
+                      (long long)l->config->cutoff_len, (long long)c->cut_tokens);
     if (c->split_rows)
         fj_str_printf(notes, "split %lld texts longer than %lld tokens into %lld rows\n", (long long)c->split_rows,
                       (long long)l->config->cutoff_len, (long long)c->split_pieces);
     if (c->untrained_dropped)
-        fj_str_printf(notes, "left out %lld rows without any trained token (the first: row %lld)\n", (long long)c->untrained_dropped,
-                      (long long)l->first_untrained);
+        fj_str_printf(notes, "left out %lld rows without any trained token (the first: row %lld)\n",
+                      (long long)c->untrained_dropped, (long long)l->first_untrained);
 }
 
 /* ---- split and hash ----------------------------------------------------------------------------------------------- */
@@ -222,26 +226,27 @@ static void add_totals(loading *l)
 static fj_status split_count(const loading *l, int64_t *out, fj_err *err)
 {
     double v = l->config->val_size;
-    *out     = 0;
+    *out = 0;
     if (!(v >= 0) || isinf(v) || (v >= 1 && v != floor(v)))
         return fj_fail(err, FJ_ERR_USAGE, "val_size %g is neither a share below 1 nor a number of rows", v);
     *out = v < 1 ? (int64_t)ceil(v * (double)l->n) : (int64_t)FJ_MIN(v, 1e15);
     if (*out >= l->n)
-        return fj_fail(err, FJ_ERR_DATA, "val_size %g takes all %lld rows, none is left to train on", v, (long long)l->n);
+        return fj_fail(err, FJ_ERR_DATA, "val_size %g takes all %lld rows, none is left to train on", v,
+                       (long long)l->n);
     return FJ_OK;
 }
 
 /* The first n_eval rows of a keyed permutation are for evaluation; both parts keep the file's order. */
 static fj_status split(loading *l, fj_dataset *d, fj_err *err)
 {
-    int64_t   n_eval;
+    int64_t n_eval;
     fj_status st = split_count(l, &n_eval, err);
     if (st)
         return st;
-    fj_row  *rows  = fj_arena_array(l->arena, (size_t)(l->n - n_eval) + 1, sizeof *rows);
-    fj_row  *eval  = fj_arena_array(l->arena, (size_t)n_eval + 1, sizeof *eval);
+    fj_row *rows = fj_arena_array(l->arena, (size_t)(l->n - n_eval) + 1, sizeof *rows);
+    fj_row *eval = fj_arena_array(l->arena, (size_t)n_eval + 1, sizeof *eval);
     int64_t *order = calloc((size_t)l->n + 1, sizeof *order);
-    char    *is_eval = calloc((size_t)l->n + 1, 1);
+    char *is_eval = calloc((size_t)l->n + 1, 1);
     if (rows && eval && order && is_eval) {
         fj_rng_permutation(l->config->seed, FJ_STREAM_SPLIT, 0, order, l->n);
         for (int64_t i = 0; i < n_eval; i++)
@@ -267,7 +272,7 @@ static void hash_rows(fj_sha256 *h, const fj_row *rows, int64_t n)
     fj_sha256_add(h, &n, sizeof n);
     for (int64_t i = 0; i < n; i++) {
         int32_t head[2] = { rows[i].n, rows[i].types != NULL };
-        size_t  bytes   = (size_t)rows[i].n * sizeof(int32_t);
+        size_t bytes = (size_t)rows[i].n * sizeof(int32_t);
         fj_sha256_add(h, head, sizeof head);
         fj_sha256_add(h, rows[i].ids, bytes);
         fj_sha256_add(h, rows[i].labels, bytes);
@@ -282,7 +287,8 @@ static fj_status finish(loading *l, fj_dataset *d, fj_err *err)
     if (st)
         return st;
     if (l->n == 0) {
-        (void)fj_fail(err, FJ_ERR_DATA, "none of the %lld rows of '%s' is left to train on", (long long)l->counts.read, l->config->dataset);
+        (void)fj_fail(err, FJ_ERR_DATA, "none of the %lld rows of '%s' is left to train on", (long long)l->counts.read,
+                      l->config->dataset);
         return fj_hint(err, "%lld were too long, %lld had nothing to train", (long long)l->counts.long_dropped,
                        (long long)l->counts.untrained_dropped);
     }
@@ -291,10 +297,11 @@ static fj_status finish(loading *l, fj_dataset *d, fj_err *err)
         return st;
     add_totals(l);
     if (d->n_eval)
-        fj_str_printf(&l->notes, "%lld rows to train on, %lld to evaluate\n", (long long)d->n_rows, (long long)d->n_eval);
-    d->notes     = fj_arena_text(l->arena, l->notes.data ? l->notes.data : "", l->notes.len);
-    d->counts    = l->counts;
-    d->arena     = l->arena;
+        fj_str_printf(&l->notes, "%lld rows to train on, %lld to evaluate\n", (long long)d->n_rows,
+                      (long long)d->n_eval);
+    d->notes = fj_arena_text(l->arena, l->notes.data ? l->notes.data : "", l->notes.len);
+    d->counts = l->counts;
+    d->arena = l->arena;
     fj_sha256 *h = fj_sha256_new();
     if (!h || !d->notes || l->notes.failed) {
         if (h)
@@ -310,7 +317,7 @@ static fj_status finish(loading *l, fj_dataset *d, fj_err *err)
 static fj_status read_rule(const char *name, long_rule *out, fj_err *err)
 {
     static const char *const names[] = { "refuse", "drop", "cut" };
-    *out                             = LONG_REFUSE;
+    *out = LONG_REFUSE;
     for (size_t i = 0; name && i < FJ_LEN(names); i++)
         if (strcmp(name, names[i]) == 0) {
             *out = (long_rule)i;
@@ -321,12 +328,12 @@ static fj_status read_rule(const char *name, long_rule *out, fj_err *err)
 
 fj_status fj_dataset_load(const fj_data_config *config, fj_dataset **out, fj_err *err)
 {
-    loading    l         = { .config = config, .arena = fj_arena_new() };
-    fj_source *sources   = NULL;
-    size_t     n_sources = 0;
-    fj_status  st        = FJ_OK;
+    loading l = { .config = config, .arena = fj_arena_new() };
+    fj_source *sources = NULL;
+    size_t n_sources = 0;
+    fj_status st = FJ_OK;
 
-    *out          = NULL;
+    *out = NULL;
     fj_dataset *d = l.arena ? fj_arena_take(l.arena, sizeof *d) : NULL;
     if (!d) {
         st = no_memory(err);

@@ -12,13 +12,13 @@
 #include "data/data_internal.h"
 
 struct fj_loader {
-    const fj_row    *rows;
-    int64_t          n_rows, n_units;
+    const fj_row *rows;
+    int64_t n_rows, n_units;
     fj_loader_config config;
-    int64_t         *unit_start; /* n_units+1: first place in unit_rows */
-    int64_t         *unit_rows;  /* n_rows: rows of unit 0, then of unit 1, … */
-    int64_t         *order;      /* n_units: units in the order of `epoch` */
-    int64_t          epoch;      /* whose order is held; -1: none yet */
+    int64_t *unit_start; /* n_units+1: first place in unit_rows */
+    int64_t *unit_rows;  /* n_rows: rows of unit 0, then of unit 1, … */
+    int64_t *order;      /* n_units: units in the order of `epoch` */
+    int64_t epoch;       /* whose order is held; -1: none yet */
 };
 
 /* ---- units -------------------------------------------------------------------------------------------------------- */
@@ -36,7 +36,8 @@ static fj_status pack_rows(fj_loader *l, fj_err *err)
     int64_t capacity = l->config.pack_len ? l->config.pack_len : longest;
     if (capacity < longest) {
         free(pack);
-        return fj_fail(err, FJ_ERR_ARG, "packs of %lld tokens cannot hold a row of %lld", (long long)capacity, (long long)longest);
+        return fj_fail(err, FJ_ERR_ARG, "packs of %lld tokens cannot hold a row of %lld", (long long)capacity,
+                       (long long)longest);
     }
     l->n_units = pack ? fj_pack_best_fit(l->rows, l->n_rows, capacity, pack) : -1;
     if (l->n_units < 0) {
@@ -61,29 +62,30 @@ static void single_rows(fj_loader *l)
     l->n_units = l->n_rows;
     for (int64_t i = 0; i < l->n_rows; i++) {
         l->unit_start[i + 1] = i + 1;
-        l->unit_rows[i]      = i;
+        l->unit_rows[i] = i;
     }
 }
 
-fj_status fj_loader_new(const fj_row *rows, int64_t n_rows, const fj_loader_config *config, fj_loader **out, fj_err *err)
+fj_status fj_loader_new(const fj_row *rows, int64_t n_rows, const fj_loader_config *config, fj_loader **out,
+                        fj_err *err)
 {
     *out = NULL;
     if (n_rows < 1)
         return fj_fail(err, FJ_ERR_ARG, "no rows to make batches of");
     if (config->batch_size < 1 || config->accumulation < 1 || config->pack_len < 0)
-        return fj_fail(err, FJ_ERR_ARG, "batches of %lld rows, %lld a window: both must be at least 1", (long long)config->batch_size,
-                       (long long)config->accumulation);
+        return fj_fail(err, FJ_ERR_ARG, "batches of %lld rows, %lld a window: both must be at least 1",
+                       (long long)config->batch_size, (long long)config->accumulation);
     fj_loader *l = calloc(1, sizeof *l);
     if (!l)
         return no_memory(err);
-    l->rows         = rows;
-    l->n_rows       = n_rows;
-    l->config       = *config;
-    l->epoch        = -1;
-    l->unit_start   = calloc((size_t)n_rows + 2, sizeof *l->unit_start);
-    l->unit_rows    = calloc((size_t)n_rows + 1, sizeof *l->unit_rows);
-    l->order        = calloc((size_t)n_rows + 1, sizeof *l->order);
-    fj_status st    = l->unit_start && l->unit_rows && l->order ? FJ_OK : no_memory(err);
+    l->rows = rows;
+    l->n_rows = n_rows;
+    l->config = *config;
+    l->epoch = -1;
+    l->unit_start = calloc((size_t)n_rows + 2, sizeof *l->unit_start);
+    l->unit_rows = calloc((size_t)n_rows + 1, sizeof *l->unit_rows);
+    l->order = calloc((size_t)n_rows + 1, sizeof *l->order);
+    fj_status st = l->unit_start && l->unit_rows && l->order ? FJ_OK : no_memory(err);
     if (!st && config->packing)
         st = pack_rows(l, err);
     else if (!st)
@@ -144,8 +146,8 @@ static void hold_epoch(fj_loader *l, int64_t epoch)
 /* What micro-batch m of the held epoch (counted over the whole epoch) holds. */
 static fj_batch_capacity measure(const fj_loader *l, int64_t m)
 {
-    fj_batch_capacity c  = { 0 };
-    int64_t           to = FJ_MIN((m + 1) * l->config.batch_size, l->n_units);
+    fj_batch_capacity c = { 0 };
+    int64_t to = FJ_MIN((m + 1) * l->config.batch_size, l->n_units);
     for (int64_t i = m * l->config.batch_size; i < to; i++)
         for (int64_t k = l->unit_start[l->order[i]]; k < l->unit_start[l->order[i] + 1]; k++) {
             const fj_row *row = &l->rows[l->unit_rows[k]];
@@ -164,9 +166,9 @@ fj_batch_capacity fj_loader_capacity(fj_loader *l, int64_t n_epochs)
         hold_epoch(l, e);
         for (int64_t m = 0; m < micros(l); m++) {
             fj_batch_capacity c = measure(l, m);
-            most.tokens         = FJ_MAX(most.tokens, c.tokens);
-            most.segments       = FJ_MAX(most.segments, c.segments);
-            most.targets        = FJ_MAX(most.targets, c.targets);
+            most.tokens = FJ_MAX(most.tokens, c.tokens);
+            most.segments = FJ_MAX(most.segments, c.segments);
+            most.targets = FJ_MAX(most.targets, c.targets);
             most.segment_tokens = FJ_MAX(most.segment_tokens, c.segment_tokens);
         }
     }
@@ -175,8 +177,8 @@ fj_batch_capacity fj_loader_capacity(fj_loader *l, int64_t n_epochs)
 
 fj_window fj_loader_window(fj_loader *l, int64_t epoch, int64_t window)
 {
-    fj_window w     = { 0 };
-    int64_t   first = window * l->config.accumulation;
+    fj_window w = { 0 };
+    int64_t first = window * l->config.accumulation;
     fj_assert(window >= 0 && window < fj_loader_windows(l));
     hold_epoch(l, epoch);
     w.n_micro = FJ_MIN(l->config.accumulation, micros(l) - first);
@@ -199,25 +201,25 @@ typedef struct batch_memory {
 
 fj_status fj_batch_new(const fj_batch_capacity *capacity, fj_batch *out, fj_err *err)
 {
-    size_t        t = (size_t)capacity->tokens, s = (size_t)capacity->segments, bytes;
+    size_t t = (size_t)capacity->tokens, s = (size_t)capacity->segments, bytes;
     batch_memory *m = NULL;
-    *out            = (fj_batch){ 0 };
+    *out = (fj_batch){ 0 };
     if (capacity->tokens < INT32_MAX && fj_mul_size(t, 5 * sizeof(int32_t), &bytes) && s <= t + 1 &&
         fj_add_size(bytes, (s + 1) * (sizeof(int32_t) + sizeof(int64_t)) + sizeof *m, &bytes))
         m = calloc(1, bytes);
     if (!m)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for a batch of %lld tokens", (long long)capacity->tokens);
-    m->tokens      = capacity->tokens;
-    m->segments    = capacity->segments;
-    out->memory    = m;
-    out->rows      = m->data;
-    int32_t *at    = (int32_t *)(m->data + s + 1);
-    out->starts    = at;
-    out->ids       = at + s + 1;
+    m->tokens = capacity->tokens;
+    m->segments = capacity->segments;
+    out->memory = m;
+    out->rows = m->data;
+    int32_t *at = (int32_t *)(m->data + s + 1);
+    out->starts = at;
+    out->ids = at + s + 1;
     out->positions = out->ids + t;
-    out->labels    = out->positions + t;
-    out->targets   = out->labels + t;
-    out->types     = out->targets + t;
+    out->labels = out->positions + t;
+    out->targets = out->labels + t;
+    out->types = out->targets + t;
     return FJ_OK;
 }
 
@@ -236,10 +238,10 @@ static void add_row(fj_batch *b, const fj_row *row, int64_t index)
     memcpy(b->labels + at, row->labels, (size_t)row->n * sizeof *b->labels);
     for (int32_t i = 0; i < row->n; i++) {
         b->positions[at + i] = i;
-        b->targets[at + i]   = i + 1 < row->n ? row->labels[i + 1] : FJ_LABEL_NONE;
-        b->types[at + i]     = row->types ? row->types[i] : 0;
+        b->targets[at + i] = i + 1 < row->n ? row->labels[i + 1] : FJ_LABEL_NONE;
+        b->types[at + i] = row->types ? row->types[i] : 0;
     }
-    b->rows[b->n_segments]     = index;
+    b->rows[b->n_segments] = index;
     b->starts[b->n_segments++] = (int32_t)at;
     b->n_tokens += row->n;
     b->n_targets += row->n_targets;
@@ -249,7 +251,7 @@ static void add_row(fj_batch *b, const fj_row *row, int64_t index)
 static void clear(fj_batch *b)
 {
     b->n_tokens = b->n_segments = b->n_targets = 0;
-    b->starts[0]                               = 0;
+    b->starts[0] = 0;
 }
 
 void fj_loader_fill(fj_loader *l, int64_t epoch, int64_t window, int64_t micro, fj_batch *out)

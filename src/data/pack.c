@@ -8,9 +8,9 @@
 #include "data/data_internal.h"
 
 typedef struct packing {
-    int64_t *tree;        /* how many packs have a room in a node's interval; leaves are rooms 0 … size-1 */
+    int64_t *tree;         /* how many packs have a room in a node's interval; leaves are rooms 0 … size-1 */
     int64_t *first, *next; /* stack of the packs with a room; next links packs */
-    int64_t  size;        /* leaves: a power of two above the capacity */
+    int64_t size;          /* leaves: a power of two above the capacity */
 } packing;
 
 static void count_room(packing *p, int64_t room, int64_t change)
@@ -37,14 +37,14 @@ static int64_t best_room(const packing *p, int64_t need)
 
 static void push(packing *p, int64_t pack, int64_t room)
 {
-    p->next[pack]  = p->first[room];
+    p->next[pack] = p->first[room];
     p->first[room] = pack;
     count_room(p, room, 1);
 }
 
 static int64_t pop(packing *p, int64_t room)
 {
-    int64_t pack   = p->first[room];
+    int64_t pack = p->first[room];
     p->first[room] = p->next[pack];
     count_room(p, room, -1);
     return pack;
@@ -66,9 +66,9 @@ static bool open_packing(packing *p, int64_t n, int64_t capacity)
 {
     for (p->size = 1; p->size <= capacity; p->size *= 2)
         continue;
-    p->tree  = calloc((size_t)p->size * 2, sizeof *p->tree);
+    p->tree = calloc((size_t)p->size * 2, sizeof *p->tree);
     p->first = calloc((size_t)p->size, sizeof *p->first);
-    p->next  = calloc((size_t)n + 1, sizeof *p->next);
+    p->next = calloc((size_t)n + 1, sizeof *p->next);
     return p->tree && p->first && p->next;
 }
 
@@ -97,10 +97,10 @@ static bool renumber(int64_t *pack, int64_t n, int64_t n_packs)
 
 int64_t fj_pack_best_fit(const fj_row *rows, int64_t n, int64_t capacity, int64_t *pack)
 {
-    packing p       = { 0 };
+    packing p = { 0 };
     int64_t n_packs = 0;
-    sized  *order   = malloc((size_t)(n + 1) * sizeof *order);
-    bool    ok      = order && open_packing(&p, n, capacity);
+    sized *order = malloc((size_t)(n + 1) * sizeof *order);
+    bool ok = order && open_packing(&p, n, capacity);
     for (int64_t i = 0; ok && i < n; i++)
         order[i] = (sized){ rows[i].n, i };
     if (ok)

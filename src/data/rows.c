@@ -25,16 +25,16 @@ static bool is_blank(const char *text, size_t len)
 /* One line: JSON, or a text as it stands. */
 static fj_status take_line(const fj_source *s, fj_text line, int64_t number, const fj_row_sink *sink, fj_err *err)
 {
-    fj_json  *row = NULL;
+    fj_json *row = NULL;
     fj_status st;
     if (s->is_lines_of_text) {
         if (!fj_utf8_valid(line.data, line.len))
             return fj_fail(err, FJ_ERR_DATA, "the text is not valid UTF-8");
         row = fj_json_new_text(line.data, line.len);
-        st  = row ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for a row");
+        st = row ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for a row");
     } else {
         fj_err inner = { 0 };
-        st           = fj_json_parse(line.data, line.len, "", false, &row, &inner);
+        st = fj_json_parse(line.data, line.len, "", false, &row, &inner);
         if (st) {
             const char *what = inner.message + strspn(inner.message, ":, ");
             (void)fj_fail(err, st == FJ_ERR_FORMAT ? FJ_ERR_DATA : st, "not JSON: %.300s", what);
@@ -52,8 +52,8 @@ static fj_status read_lines(const fj_source *s, const fj_str *file, int64_t most
     int64_t number = 0, line = 0;
     for (size_t at = 0; at < file->len && (!most || number < most);) {
         const char *end = memchr(file->data + at, '\n', file->len - at);
-        size_t      len = end ? (size_t)(end - file->data) - at : file->len - at;
-        fj_text     row = { file->data + at, len };
+        size_t len = end ? (size_t)(end - file->data) - at : file->len - at;
+        fj_text row = { file->data + at, len };
         at += len + (end != NULL);
         line++;
         if (is_blank(row.data, row.len))
@@ -72,8 +72,8 @@ static fj_status read_lines(const fj_source *s, const fj_str *file, int64_t most
 
 static fj_status read_array(const fj_source *s, const fj_str *file, int64_t most, const fj_row_sink *sink, fj_err *err)
 {
-    fj_json  *all = NULL;
-    fj_status st  = fj_json_parse(file->data, file->len, s->path, false, &all, err);
+    fj_json *all = NULL;
+    fj_status st = fj_json_parse(file->data, file->len, s->path, false, &all, err);
     if (st) {
         err->status = st == FJ_ERR_FORMAT ? FJ_ERR_DATA : st; /* a broken data file, not a broken model */
         return err->status;
@@ -92,8 +92,8 @@ static fj_status read_array(const fj_source *s, const fj_str *file, int64_t most
 
 fj_status fj_rows_read(const fj_source *s, int64_t most, const fj_row_sink *sink, fj_err *err)
 {
-    fj_str    file = { 0 };
-    fj_status st   = fj_file_read(s->path, FJ_DATA_MAX_FILE, &file, err);
+    fj_str file = { 0 };
+    fj_status st = fj_file_read(s->path, FJ_DATA_MAX_FILE, &file, err);
     if (st) {
         if (st == FJ_ERR_FORMAT)
             err->status = FJ_ERR_DATA;

@@ -17,32 +17,35 @@ static bool tokenized_looks_like(const fj_json *row, fj_source *s)
     return fj_json_is_array(fj_json_get(row, "input_ids"));
 }
 
-const fj_shape fj_shape_text      = { .name = "text", .kind = FJ_SHAPE_TEXT, .looks_like = text_looks_like };
-const fj_shape fj_shape_tokenized = { .name = "tokenized", .kind = FJ_SHAPE_TOKENS, .looks_like = tokenized_looks_like };
+const fj_shape fj_shape_text = { .name = "text", .kind = FJ_SHAPE_TEXT, .looks_like = text_looks_like };
+const fj_shape fj_shape_tokenized = { .name = "tokenized",
+                                      .kind = FJ_SHAPE_TOKENS,
+                                      .looks_like = tokenized_looks_like };
 
-const fj_shape *const fj_shapes[] = { &fj_shape_tokenized, &fj_shape_openai, &fj_shape_sharegpt, &fj_shape_alpaca, &fj_shape_text, NULL };
+const fj_shape *const fj_shapes[] = { &fj_shape_tokenized, &fj_shape_openai, &fj_shape_sharegpt,
+                                      &fj_shape_alpaca,    &fj_shape_text,   NULL };
 
 /* ---- tokenized rows ----------------------------------------------------------------------------------------------- */
 
 bool fj_tokens_add(fj_tokens *t, int32_t id, int32_t label, int32_t type)
 {
     if (t->n == t->cap) {
-        int64_t  cap    = t->cap ? t->cap * 2 : 1024;
-        size_t   bytes  = (size_t)cap * sizeof(int32_t);
-        int32_t *ids    = realloc(t->ids, bytes);
-        t->ids          = ids ? ids : t->ids;
+        int64_t cap = t->cap ? t->cap * 2 : 1024;
+        size_t bytes = (size_t)cap * sizeof(int32_t);
+        int32_t *ids = realloc(t->ids, bytes);
+        t->ids = ids ? ids : t->ids;
         int32_t *labels = realloc(t->labels, bytes);
-        t->labels       = labels ? labels : t->labels;
-        int32_t *types  = realloc(t->types, bytes);
-        t->types        = types ? types : t->types;
+        t->labels = labels ? labels : t->labels;
+        int32_t *types = realloc(t->types, bytes);
+        t->types = types ? types : t->types;
         if (!ids || !labels || !types)
             return false;
         t->cap = cap;
     }
-    t->ids[t->n]      = id;
-    t->labels[t->n]   = label;
-    t->types[t->n++]  = type;
-    t->has_types     |= type != 0;
+    t->ids[t->n] = id;
+    t->labels[t->n] = label;
+    t->types[t->n++] = type;
+    t->has_types |= type != 0;
     return true;
 }
 
@@ -63,10 +66,11 @@ int64_t fj_tokens_targets(const fj_tokens *t)
 }
 
 /* Element i of a column of integers: in 0 … limit-1 (limit 0: any that is not negative), or -100 where allowed. */
-static fj_status token_at(const fj_json *list, const char *name, size_t i, int64_t limit, bool or_none, int32_t *out, fj_err *err)
+static fj_status token_at(const fj_json *list, const char *name, size_t i, int64_t limit, bool or_none, int32_t *out,
+                          fj_err *err)
 {
-    const fj_json *v  = fj_json_at(list, i);
-    int64_t        id = fj_json_int(v, -1);
+    const fj_json *v = fj_json_at(list, i);
+    int64_t id = fj_json_int(v, -1);
     if (!fj_json_is_integer(v))
         return fj_fail(err, FJ_ERR_DATA, "%s[%zu] is not an integer", name, i);
     if (or_none && id == FJ_LABEL_NONE) {
@@ -75,7 +79,8 @@ static fj_status token_at(const fj_json *list, const char *name, size_t i, int64
     }
     if (id < 0 || id > INT32_MAX || (limit && id >= limit)) {
         if (limit)
-            return fj_fail(err, FJ_ERR_DATA, "%s[%zu] is %lld, the vocabulary has %lld", name, i, (long long)id, (long long)limit);
+            return fj_fail(err, FJ_ERR_DATA, "%s[%zu] is %lld, the vocabulary has %lld", name, i, (long long)id,
+                           (long long)limit);
         return fj_fail(err, FJ_ERR_DATA, "%s[%zu] is %lld", name, i, (long long)id);
     }
     *out = (int32_t)id;
@@ -93,16 +98,18 @@ static fj_status same_length(const fj_json *list, const char *name, size_t n, fj
 
 fj_status fj_tokens_from_row(const fj_tokenizing *t, const fj_json *row, fj_tokens *out, fj_err *err)
 {
-    const fj_json *ids = fj_json_get(row, "input_ids"), *labels = fj_json_get(row, "labels"), *types = fj_json_get(row, "token_type_ids");
+    const fj_json *ids = fj_json_get(row, "input_ids"), *labels = fj_json_get(row, "labels"),
+                  *types = fj_json_get(row, "token_type_ids");
     const fj_json *attention = fj_json_get(row, "attention_mask");
-    size_t         n         = fj_json_len(ids);
+    size_t n = fj_json_len(ids);
     if (!fj_json_is_array(ids) || n == 0)
         return fj_fail(err, FJ_ERR_DATA, "'input_ids' is missing, empty or not a list");
     if (n > FJ_DATA_MAX_TOKENS)
         return fj_fail(err, FJ_ERR_DATA, "%zu input_ids, at most %d are read", n, FJ_DATA_MAX_TOKENS);
     if (!labels && !t->is_pretraining && !t->train_on_prompt) {
         (void)fj_fail(err, FJ_ERR_DATA, "'labels' is missing");
-        return fj_hint(err, "give labels (-100: not trained), or choose stage: pt or train_on_prompt: true to train every token");
+        return fj_hint(
+            err, "give labels (-100: not trained), or choose stage: pt or train_on_prompt: true to train every token");
     }
     fj_status st = same_length(labels, "labels", n, err);
     if (!st)
@@ -111,7 +118,7 @@ fj_status fj_tokens_from_row(const fj_tokenizing *t, const fj_json *row, fj_toke
         st = same_length(attention, "attention_mask", n, err);
     for (size_t i = 0; !st && i < n; i++) {
         int32_t id, label, type = 0;
-        st    = token_at(ids, "input_ids", i, t->n_vocab, false, &id, err);
+        st = token_at(ids, "input_ids", i, t->n_vocab, false, &id, err);
         label = id;
         if (!st && labels)
             st = token_at(labels, "labels", i, t->n_vocab, true, &label, err);
@@ -131,16 +138,16 @@ fj_status fj_tokens_from_row(const fj_tokenizing *t, const fj_json *row, fj_toke
 static void share(int64_t source, int64_t target, int64_t room, int64_t *new_source, int64_t *new_target)
 {
     int64_t most = target * 2 < room ? room : source * 2 < room ? room - source : room * target / (source + target);
-    *new_target  = FJ_MIN(most, target);
-    *new_source  = FJ_MIN(FJ_MAX(room - *new_target, (int64_t)0), source);
+    *new_target = FJ_MIN(most, target);
+    *new_source = FJ_MIN(FJ_MAX(room - *new_target, (int64_t)0), source);
 }
 
 static void keep(fj_tokens *t, int64_t *to, int64_t from, int64_t n)
 {
     for (int64_t i = 0; i < n; i++, ++*to) {
-        t->ids[*to]    = t->ids[from + i];
+        t->ids[*to] = t->ids[from + i];
         t->labels[*to] = t->labels[from + i];
-        t->types[*to]  = t->types[from + i];
+        t->types[*to] = t->types[from + i];
     }
 }
 

@@ -9,11 +9,11 @@
 
 typedef struct finder {
     const fj_data_config *config;
-    const char           *dir;
-    fj_arena             *arena;
-    fj_json              *info; /* dataset_info.json, or NULL */
-    bool                  is_pretraining;
-    fj_err               *err;
+    const char *dir;
+    fj_arena *arena;
+    fj_json *info; /* dataset_info.json, or NULL */
+    bool is_pretraining;
+    fj_err *err;
 } finder;
 
 static fj_status no_memory(fj_err *err)
@@ -31,7 +31,7 @@ static bool ends_with(const char *text, const char *end)
 static fj_status member(finder *f, const fj_json *object, const char *set, const char *key, const char **out)
 {
     const fj_json *v = fj_json_get(object, key);
-    *out             = NULL;
+    *out = NULL;
     if (!v || fj_json_is_null(v))
         return FJ_OK;
     if (!fj_json_is_string(v))
@@ -44,12 +44,13 @@ static fj_status member(finder *f, const fj_json *object, const char *set, const
 static fj_status read_columns(finder *f, const fj_json *columns, const char *set, fj_columns *out)
 {
     const struct {
-        const char  *key;
+        const char *key;
         const char **to;
-    } known[]    = { { "prompt", &out->prompt }, { "query", &out->query },       { "response", &out->response }, { "history", &out->history },
-                     { "system", &out->system }, { "messages", &out->messages }, { "tools", &out->tools } };
+    } known[] = { { "prompt", &out->prompt },   { "query", &out->query },   { "response", &out->response },
+                  { "history", &out->history }, { "system", &out->system }, { "messages", &out->messages },
+                  { "tools", &out->tools } };
     fj_status st = FJ_OK;
-    *out         = fj_columns_default();
+    *out = fj_columns_default();
     if (!columns)
         return FJ_OK;
     for (void *i = fj_json_first(columns); i; i = fj_json_next((fj_json *)columns, i)) {
@@ -57,8 +58,9 @@ static fj_status read_columns(finder *f, const fj_json *columns, const char *set
         for (size_t k = 0; k < FJ_LEN(known); k++)
             found |= strcmp(fj_json_key(i), known[k].key) == 0;
         if (!found)
-            return fj_fail(f->err, FJ_ERR_USAGE, "dataset_info.json: column '%.60s' of data set '%s' is not for stage %s", fj_json_key(i), set,
-                           f->is_pretraining ? "pt" : "sft");
+            return fj_fail(f->err, FJ_ERR_USAGE,
+                           "dataset_info.json: column '%.60s' of data set '%s' is not for stage %s", fj_json_key(i),
+                           set, f->is_pretraining ? "pt" : "sft");
     }
     for (size_t k = 0; !st && k < FJ_LEN(known); k++)
         st = member(f, columns, set, known[k].key, known[k].to);
@@ -72,14 +74,18 @@ static fj_status read_columns(finder *f, const fj_json *columns, const char *set
 static fj_status read_tags(finder *f, const fj_json *tags, const char *set, fj_tags *out)
 {
     const struct {
-        const char  *key;
+        const char *key;
         const char **to;
-    } known[] = { { "role_tag", &out->role },           { "content_tag", &out->content },         { "user_tag", &out->user },
-                  { "assistant_tag", &out->assistant }, { "observation_tag", &out->observation }, { "function_tag", &out->function },
+    } known[] = { { "role_tag", &out->role },
+                  { "content_tag", &out->content },
+                  { "user_tag", &out->user },
+                  { "assistant_tag", &out->assistant },
+                  { "observation_tag", &out->observation },
+                  { "function_tag", &out->function },
                   { "system_tag", &out->system } };
     for (size_t k = 0; tags && k < FJ_LEN(known); k++) {
         const char *text;
-        fj_status   st = member(f, tags, set, known[k].key, &text);
+        fj_status st = member(f, tags, set, known[k].key, &text);
         if (st)
             return st;
         if (text)
@@ -99,7 +105,8 @@ static fj_status refuse_unsupported(finder *f, const fj_json *entry, const char 
                 return fj_hint(f->err, "download it and give the path of the JSON or JSONL file in `dataset`");
             }
     if (fj_json_bool(fj_json_get(entry, "ranking"), false) || fj_json_get(fj_json_get(entry, "columns"), "kto_tag"))
-        return fj_fail(f->err, FJ_ERR_USAGE, "data set '%s' holds preferences, it is not for stage %s", set, f->is_pretraining ? "pt" : "sft");
+        return fj_fail(f->err, FJ_ERR_USAGE, "data set '%s' holds preferences, it is not for stage %s", set,
+                       f->is_pretraining ? "pt" : "sft");
     if (fj_json_get(entry, "num_samples")) {
         (void)fj_fail(f->err, FJ_ERR_USAGE, "dataset_info.json: 'num_samples' of data set '%s' is not supported", set);
         return fj_hint(f->err, "max_samples takes the first rows of each data set");
@@ -118,9 +125,9 @@ static const fj_shape *shape_named(const char *name)
 
 static fj_status from_entry(finder *f, const fj_json *entry, const char *set, fj_source *out)
 {
-    const char    *file, *formatting;
+    const char *file, *formatting;
     const fj_json *columns = fj_json_get(entry, "columns");
-    fj_status      st      = refuse_unsupported(f, entry, set);
+    fj_status st = refuse_unsupported(f, entry, set);
     if (!st)
         st = member(f, entry, set, "file_name", &file);
     if (!st)
@@ -133,7 +140,8 @@ static fj_status from_entry(finder *f, const fj_json *entry, const char *set, fj
         return fj_fail(f->err, FJ_ERR_USAGE, "dataset_info.json: data set '%s' has no file_name", set);
     out->shape = shape_named(formatting ? formatting : "alpaca");
     if (!out->shape)
-        return fj_fail(f->err, FJ_ERR_USAGE, "dataset_info.json: formatting '%s' of data set '%s', expected alpaca, sharegpt or openai",
+        return fj_fail(f->err, FJ_ERR_USAGE,
+                       "dataset_info.json: formatting '%s' of data set '%s', expected alpaca, sharegpt or openai",
                        formatting, set);
     out->tags = out->shape == &fj_shape_openai ? fj_tags_openai() : fj_tags_sharegpt();
     if (out->shape == &fj_shape_openai && !fj_json_get(columns, "messages"))
@@ -147,14 +155,16 @@ static fj_status from_entry(finder *f, const fj_json *entry, const char *set, fj
 static fj_status unknown_set(finder *f, const char *set)
 {
     const char *names[256];
-    size_t      n = 0;
+    size_t n = 0;
     for (void *i = fj_json_first(f->info); i && n < FJ_LEN(names); i = fj_json_next(f->info, i))
         names[n++] = fj_json_key(i);
     const char *nearest = fj_nearest(set, names, n);
     if (f->info)
-        (void)fj_fail(f->err, FJ_ERR_USAGE, "dataset '%s' is neither a file nor a name in %s/dataset_info.json", set, f->dir);
+        (void)fj_fail(f->err, FJ_ERR_USAGE, "dataset '%s' is neither a file nor a name in %s/dataset_info.json", set,
+                      f->dir);
     else
-        (void)fj_fail(f->err, FJ_ERR_USAGE, "dataset '%s' is not a file, and there is no %s/dataset_info.json", set, f->dir);
+        (void)fj_fail(f->err, FJ_ERR_USAGE, "dataset '%s' is not a file, and there is no %s/dataset_info.json", set,
+                      f->dir);
     if (nearest)
         return fj_hint(f->err, "did you mean '%s'?", nearest);
     return fj_hint(f->err, "give the path of a .json, .jsonl or .txt file, or set dataset_dir");
@@ -173,16 +183,16 @@ static fj_status from_path(finder *f, const char *set, fj_source *out)
     if (fj_path_is_dir(path))
         return fj_fail(f->err, FJ_ERR_USAGE, "dataset '%s' is a folder, expected a .json, .jsonl or .txt file", set);
     out->columns = fj_columns_default();
-    out->tags    = fj_tags_sharegpt();
-    out->path    = fj_arena_text(f->arena, path, strlen(path));
+    out->tags = fj_tags_sharegpt();
+    out->path = fj_arena_text(f->arena, path, strlen(path));
     return out->path ? FJ_OK : no_memory(f->err);
 }
 
 static fj_status find_one(finder *f, const char *set, fj_source *out)
 {
     const fj_json *entry = fj_json_get(f->info, set);
-    out->name            = set;
-    fj_status st         = entry ? from_entry(f, entry, set, out) : from_path(f, set, out);
+    out->name = set;
+    fj_status st = entry ? from_entry(f, entry, set, out) : from_path(f, set, out);
     if (st)
         return st;
     if (ends_with(out->path, ".csv") || ends_with(out->path, ".parquet") || ends_with(out->path, ".arrow")) {
@@ -191,7 +201,7 @@ static fj_status find_one(finder *f, const char *set, fj_source *out)
     }
     if (ends_with(out->path, ".txt")) {
         out->is_lines_of_text = true;
-        out->shape            = &fj_shape_text;
+        out->shape = &fj_shape_text;
     }
     return FJ_OK;
 }
@@ -213,15 +223,17 @@ static fj_status read_info(finder *f)
 
 fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_source **out, size_t *n, fj_err *err)
 {
-    finder f = { .config = config, .dir = config->dataset_dir ? config->dataset_dir : "data", .arena = arena, .err = err };
+    finder f = {
+        .config = config, .dir = config->dataset_dir ? config->dataset_dir : "data", .arena = arena, .err = err
+    };
     f.is_pretraining = config->stage && strcmp(config->stage, "pt") == 0;
-    *n               = 0;
+    *n = 0;
     if (!config->dataset || !config->dataset[0])
         return fj_fail(err, FJ_ERR_USAGE, "no dataset was given");
     size_t most = 1;
     for (const char *c = config->dataset; *c; c++)
         most += *c == ',';
-    *out         = fj_arena_array(arena, most, sizeof **out);
+    *out = fj_arena_array(arena, most, sizeof **out);
     fj_status st = *out ? read_info(&f) : no_memory(err);
     for (const char *at = config->dataset; !st && *at;) {
         size_t len = strcspn(at, ",");
@@ -246,15 +258,18 @@ fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_sour
 fj_status fj_source_guess(fj_source *s, const fj_json *row, fj_err *err)
 {
     fj_str keys = { 0 };
-    if (fj_json_get(row, "chosen") || fj_json_get(row, "rejected") || fj_json_get(row, "kto_tag") || fj_json_is_bool(fj_json_get(row, "label"))) {
+    if (fj_json_get(row, "chosen") || fj_json_get(row, "rejected") || fj_json_get(row, "kto_tag") ||
+        fj_json_is_bool(fj_json_get(row, "label"))) {
         (void)fj_fail(err, FJ_ERR_DATA, "it holds a preference (%s), which these stages would learn as an answer",
-                      fj_json_get(row, "chosen") || fj_json_get(row, "rejected") ? "chosen and rejected" : "a label true or false");
-        return fj_hint(err, "name the file in dataset_info.json, with its columns, to train on its messages all the same");
+                      fj_json_get(row, "chosen") || fj_json_get(row, "rejected") ? "chosen and rejected"
+                                                                                 : "a label true or false");
+        return fj_hint(err,
+                       "name the file in dataset_info.json, with its columns, to train on its messages all the same");
     }
     for (size_t i = 0; fj_shapes[i]; i++) {
         fj_source tried = *s;
         if (fj_shapes[i]->looks_like(row, &tried)) {
-            *s       = tried;
+            *s = tried;
             s->shape = fj_shapes[i];
             return FJ_OK;
         }
@@ -263,6 +278,7 @@ fj_status fj_source_guess(fj_source *s, const fj_json *row, fj_err *err)
         fj_str_printf(&keys, "%s%.40s", keys.len ? ", " : "", fj_json_key(i));
     (void)fj_fail(err, FJ_ERR_DATA, "the columns (%.300s) are of no known layout", keys.data ? keys.data : "none");
     fj_str_free(&keys);
-    return fj_hint(err, "known are instruction/input/output, conversations (from/value), messages (role/content), text, input_ids/labels; "
+    return fj_hint(err, "known are instruction/input/output, conversations (from/value), messages (role/content), "
+                        "text, input_ids/labels; "
                         "other names can be given in dataset_info.json");
 }

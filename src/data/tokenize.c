@@ -20,15 +20,15 @@ static fj_status token_text(const fj_tokenizer *t, int64_t id, fj_arena *arena, 
     if (id < 0)
         return FJ_OK;
     fj_text text = fj_tokenizer_token(t, id);
-    *out         = fj_arena_text(arena, text.data ? text.data : "", text.len);
+    *out = fj_arena_text(arena, text.data ? text.data : "", text.len);
     return *out ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for a token's text");
 }
 
 static fj_status choose_template(const fj_data_config *config, fj_tokenizing *out, fj_err *err)
 {
     const char *const *names;
-    size_t             n = 0;
-    out->chat_text       = config->chat_template;
+    size_t n = 0;
+    out->chat_text = config->chat_template;
     if (config->template_name) {
         out->chat_text = fj_chat_template(config->template_name, &names);
         while (names[n])
@@ -36,7 +36,8 @@ static fj_status choose_template(const fj_data_config *config, fj_tokenizing *ou
         if (!out->chat_text) {
             const char *nearest = fj_nearest(config->template_name, names, n);
             (void)fj_fail(err, FJ_ERR_USAGE, "template '%s' is not known", config->template_name);
-            return fj_hint(err, "did you mean '%s'? Without `template` the model's own is used", nearest ? nearest : "chatml");
+            return fj_hint(err, "did you mean '%s'? Without `template` the model's own is used",
+                           nearest ? nearest : "chatml");
         }
     }
     if (!out->chat_text)
@@ -48,9 +49,12 @@ static fj_status choose_template(const fj_data_config *config, fj_tokenizing *ou
 fj_status fj_tokenizing_open(const fj_data_config *config, fj_arena *arena, fj_tokenizing *out, fj_err *err)
 {
     const fj_tokenizer *t = config->tokenizer;
-    fj_status           st;
-    *out = (fj_tokenizing){ .tokenizer = t, .default_system = config->default_system, .train_on_prompt = config->train_on_prompt,
-                            .mask_history = config->mask_history, .n_vocab = config->n_vocab };
+    fj_status st;
+    *out = (fj_tokenizing){ .tokenizer = t,
+                            .default_system = config->default_system,
+                            .train_on_prompt = config->train_on_prompt,
+                            .mask_history = config->mask_history,
+                            .n_vocab = config->n_vocab };
     out->is_pretraining = config->stage && strcmp(config->stage, "pt") == 0;
     if (config->stage && !out->is_pretraining && strcmp(config->stage, "sft") != 0)
         return fj_fail(err, FJ_ERR_USAGE, "stage '%s' has no data of this kind, expected sft or pt", config->stage);
@@ -75,7 +79,7 @@ void fj_tokenizing_close(fj_tokenizing *t)
     fj_encoder_free(t->encoder);
     fj_template_free(t->chat);
     t->encoder = NULL;
-    t->chat    = NULL;
+    t->chat = NULL;
 }
 
 /* ---- text --------------------------------------------------------------------------------------------------------- */
@@ -83,8 +87,8 @@ void fj_tokenizing_close(fj_tokenizing *t)
 /* A document of stage pt: its special tokens (bos where the tokenizer adds one), its text, and the end-of-text token. */
 fj_status fj_tokenize_text(fj_tokenizing *t, fj_text text, fj_tokens *out, fj_err *err)
 {
-    fj_encoding e   = { 0 };
-    int64_t     eos = t->tokenizer ? fj_tokenizer_eos(t->tokenizer) : -1;
+    fj_encoding e = { 0 };
+    int64_t eos = t->tokenizer ? fj_tokenizer_eos(t->tokenizer) : -1;
     if (!t->tokenizer) {
         (void)fj_fail(err, FJ_ERR_DATA, "a text, but the model has no tokenizer");
         return fj_hint(err, "without tokenizer files only rows of input_ids and labels can be used");
@@ -111,24 +115,25 @@ typedef struct range {
 typedef struct chat {
     fj_tokenizing *t;
     const fj_json *messages;
-    fj_json       *extra;
-    fj_rendering   whole;
-    range         *answers; /* one a message; empty where nothing is trained */
-    fj_err        *err;
+    fj_json *extra;
+    fj_rendering whole;
+    range *answers; /* one a message; empty where nothing is trained */
+    fj_err *err;
 } chat;
 
 static fj_status render(chat *c, const fj_json *messages, bool generation_prompt, fj_rendering *out, fj_err *err)
 {
-    fj_template_input input = { .messages              = messages,
-                                .extra                 = c->extra,
-                                .bos_token             = c->t->bos,
-                                .eos_token             = c->t->eos,
-                                .unk_token             = c->t->unk,
-                                .pad_token             = c->t->pad,
+    fj_template_input input = { .messages = messages,
+                                .extra = c->extra,
+                                .bos_token = c->t->bos,
+                                .eos_token = c->t->eos,
+                                .unk_token = c->t->unk,
+                                .pad_token = c->t->pad,
                                 .add_generation_prompt = generation_prompt };
-    fj_status         st    = fj_template_render(c->t->chat, &input, out, err);
+    fj_status st = fj_template_render(c->t->chat, &input, out, err);
     if (st == FJ_ERR_FORMAT && strncmp(err->message, "chat template", 13) == 0)
-        (void)fj_hint(err, "the template does not suit this conversation; `template: chatml` or another built-in one may");
+        (void)fj_hint(err,
+                      "the template does not suit this conversation; `template: chatml` or another built-in one may");
     return st;
 }
 
@@ -155,16 +160,16 @@ static size_t end_by_spans(const chat *c, int message)
 static bool range_by_prefix(chat *c, fj_json *before, const fj_json *message, int index, range *out)
 {
     fj_rendering head = { 0 }, upto = { 0 };
-    fj_err       ignored = { 0 };
-    bool         ok      = !render(c, before, true, &head, &ignored);
-    ok                   = fj_json_add(before, fj_json_share((fj_json *)message)) && ok;
-    ok                   = ok && !render(c, before, false, &upto, &ignored);
+    fj_err ignored = { 0 };
+    bool ok = !render(c, before, true, &head, &ignored);
+    ok = fj_json_add(before, fj_json_share((fj_json *)message)) && ok;
+    ok = ok && !render(c, before, false, &upto, &ignored);
     if (ok) {
         out->from = head.text.len;
-        out->to   = common(&upto, &c->whole);
+        out->to = common(&upto, &c->whole);
         if (out->to < upto.text.len)
             out->to = FJ_MIN(out->to, end_by_spans(c, index));
-        ok        = common(&head, &c->whole) == head.text.len && out->to > out->from;
+        ok = common(&head, &c->whole) == head.text.len && out->to > out->from;
     }
     fj_rendering_free(&head);
     fj_rendering_free(&upto);
@@ -181,7 +186,7 @@ static bool range_by_spans(const chat *c, int message, range *out)
             continue;
         if (s->from_message && !found) {
             out->from = s->start;
-            found     = true;
+            found = true;
         }
         out->to = s->start + s->len;
     }
@@ -217,10 +222,10 @@ static bool is_empty(const fj_json *message)
 
 static fj_status find_answers(chat *c)
 {
-    size_t   n      = fj_json_len(c->messages), last = 0;
+    size_t n = fj_json_len(c->messages), last = 0;
     fj_json *before = fj_json_new_array();
-    c->answers      = calloc(n + 1, sizeof *c->answers);
-    fj_status st    = before && c->answers ? FJ_OK : fj_fail(c->err, FJ_ERR_MEMORY, "no memory for a conversation");
+    c->answers = calloc(n + 1, sizeof *c->answers);
+    fj_status st = before && c->answers ? FJ_OK : fj_fail(c->err, FJ_ERR_MEMORY, "no memory for a conversation");
     for (size_t i = 0; i < n; i++)
         if (is_answer(fj_json_at(c->messages, i)))
             last = i;
@@ -233,7 +238,8 @@ static fj_status find_answers(chat *c)
         }
         range *a = &c->answers[i];
         if (!range_by_prefix(c, before, m, (int)i, a) && !range_by_spans(c, (int)i, a)) {
-            (void)fj_fail(c->err, FJ_ERR_DATA, "what the chat template writes for message %zu cannot be told apart", i + 1);
+            (void)fj_fail(c->err, FJ_ERR_DATA, "what the chat template writes for message %zu cannot be told apart",
+                          i + 1);
             st = fj_hint(c->err, "mask_history: true trains the last answer alone; a built-in `template` may do, too");
         }
         drop_layout(&c->whole, a);
@@ -274,9 +280,9 @@ static bool is_trained(const chat *c, size_t n, int64_t start, int64_t end)
 
 static fj_status encode_chat(chat *c, fj_tokens *out)
 {
-    fj_encoding e  = { 0 };
-    size_t      n  = fj_json_len(c->messages);
-    fj_status   st = fj_template_encode(&c->whole, c->t->encoder, &e, c->err);
+    fj_encoding e = { 0 };
+    size_t n = fj_json_len(c->messages);
+    fj_status st = fj_template_encode(&c->whole, c->t->encoder, &e, c->err);
     if (!st && e.n > FJ_DATA_MAX_TOKENS)
         st = fj_fail(c->err, FJ_ERR_DATA, "%zu tokens, at most %d are taken from one row", e.n, FJ_DATA_MAX_TOKENS);
     if (c->answers)
@@ -294,16 +300,17 @@ static fj_status encode_chat(chat *c, fj_tokens *out)
  * does not know of calls. A new array. */
 static fj_json *prepared(const fj_tokenizing *t, const fj_json *messages)
 {
-    fj_json    *out   = fj_json_new_array();
+    fj_json *out = fj_json_new_array();
     const char *first = fj_json_string(fj_json_get(fj_json_at(messages, 0), "role"), "");
-    bool        calls = strstr(t->chat_text, "tool_calls") != NULL, ok = out != NULL;
+    bool calls = strstr(t->chat_text, "tool_calls") != NULL, ok = out != NULL;
     if (ok && t->default_system && strcmp(first, "system") != 0) {
         fj_json *system = fj_json_new_object();
-        ok              = system && fj_json_set(system, "role", fj_json_new_text("system", 6)) &&
-             fj_json_set(system, "content", fj_json_new_text(t->default_system, strlen(t->default_system))) && fj_json_add(out, system);
+        ok = system && fj_json_set(system, "role", fj_json_new_text("system", 6)) &&
+             fj_json_set(system, "content", fj_json_new_text(t->default_system, strlen(t->default_system))) &&
+             fj_json_add(out, system);
     }
     for (size_t i = 0; ok && i < fj_json_len(messages); i++) {
-        fj_json *m    = fj_json_at(messages, i);
+        fj_json *m = fj_json_at(messages, i);
         fj_json *text = fj_json_get(m, "call_text");
         if (text && !calls)
             ok = fj_json_set(m, "content", fj_json_share(text));
@@ -327,15 +334,17 @@ fj_status fj_tokenize_chat(fj_tokenizing *t, const fj_json *messages, const fj_j
 {
     chat c = { .t = t, .err = err };
     if (!t->tokenizer || !t->chat) {
-        (void)fj_fail(err, FJ_ERR_DATA, "a conversation, but the model has no %s", t->tokenizer ? "chat template" : "tokenizer");
-        return fj_hint(err, t->tokenizer ? "choose one: template: chatml" : "without tokenizer files only rows of input_ids and labels can be used");
+        (void)fj_fail(err, FJ_ERR_DATA, "a conversation, but the model has no %s",
+                      t->tokenizer ? "chat template" : "tokenizer");
+        return fj_hint(err, t->tokenizer ? "choose one: template: chatml"
+                                         : "without tokenizer files only rows of input_ids and labels can be used");
     }
     fj_status st = tools_have_a_place(t, tools, err);
     if (st)
         return st;
     fj_json *own = prepared(t, messages);
-    c.messages   = own;
-    c.extra      = fj_json_new_object();
+    c.messages = own;
+    c.extra = fj_json_new_object();
     if (!own || !c.extra || (tools && !fj_json_set(c.extra, "tools", fj_json_share((fj_json *)tools))))
         st = fj_fail(err, FJ_ERR_MEMORY, "no memory for a conversation");
     if (!st)

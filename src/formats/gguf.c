@@ -11,14 +11,14 @@
 enum { MAX_ALIGNMENT = 1 << 20, LEAST_ENTRY = 8 + 4 + 1, LEAST_TENSOR = 8 + 4 + 8 + 4 + 8 };
 
 typedef struct gguf {
-    fj_source      source;
-    fj_arena      *arena;
-    fj_map        *map;
+    fj_source source;
+    fj_arena *arena;
+    fj_map *map;
     const unsigned char *bytes;
-    size_t         len;
+    size_t len;
     fj_gguf_value *values;
-    size_t         n_values;
-    fj_index       index;
+    size_t n_values;
+    fj_index index;
 } gguf;
 
 static const gguf *self(const fj_source *s)
@@ -80,7 +80,8 @@ static fj_status read_array(const gguf *x, fj_cursor *c, fj_gguf_value *v, fj_er
     uint32_t element = fj_cursor_u32(c);
     v->count = fj_cursor_u64(c);
     if (element > FJ_GGUF_F64 || element == FJ_GGUF_ARRAY)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' is an array of type %u", x->source.path, (int)FJ_MIN(v->key.len, 64), v->key.data, element);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' is an array of type %u", x->source.path,
+                       (int)FJ_MIN(v->key.len, 64), v->key.data, element);
     v->element = (fj_gguf_kind)element;
     size_t start = c->at, width = fj_gguf_kind_bytes(v->element);
     if (c->bad || v->count > fj_cursor_left(c) / (width ? width : 8))
@@ -100,7 +101,8 @@ static fj_status read_value(const gguf *x, fj_cursor *c, fj_gguf_value *v, fj_er
     if (c->bad)
         return cut(x, "its metadata", err);
     if (kind > FJ_GGUF_F64)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' is of unknown type %u", x->source.path, (int)FJ_MIN(v->key.len, 64), v->key.data, kind);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' is of unknown type %u", x->source.path,
+                       (int)FJ_MIN(v->key.len, 64), v->key.data, kind);
     v->kind = (fj_gguf_kind)kind;
     v->count = 1;
     if (v->kind == FJ_GGUF_ARRAY)
@@ -200,8 +202,8 @@ static fj_status read_tensor(const gguf *x, fj_cursor *c, fj_tensor *t, uint64_t
     if (c->bad)
         return cut(x, "its list of tensors", err);
     if (rank > FJ_MAX_RANK || memchr(name.data ? name.data : "", 0, name.len))
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' has %u dimensions, at most %d are read", x->source.path, (int)FJ_MIN(name.len, 64), name.data,
-                       rank, FJ_MAX_RANK);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' has %u dimensions, at most %d are read", x->source.path,
+                       (int)FJ_MIN(name.len, 64), name.data, rank, FJ_MAX_RANK);
     *t = (fj_tensor){ .name = fj_arena_text(x->arena, name.data, name.len), .shape = { .rank = (int)rank } };
     int64_t n = 1;
     for (uint32_t i = 0; i < rank; i++) { /* fastest first in the file */
@@ -209,7 +211,8 @@ static fj_status read_tensor(const gguf *x, fj_cursor *c, fj_tensor *t, uint64_t
         t->shape.dim[rank - 1 - i] = (int64_t)d;
         if (d == 0 || d > INT64_MAX || __builtin_mul_overflow(n, (int64_t)d, &n))
             return c->bad ? cut(x, "its list of tensors", err)
-                          : fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' has a shape that is no shape", x->source.path, (int)FJ_MIN(name.len, 64), name.data);
+                          : fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' has a shape that is no shape", x->source.path,
+                                    (int)FJ_MIN(name.len, 64), name.data);
     }
     uint32_t type = fj_cursor_u32(c);
     *offset = fj_cursor_u64(c);
@@ -219,10 +222,11 @@ static fj_status read_tensor(const gguf *x, fj_cursor *c, fj_tensor *t, uint64_t
     if (!t->name)
         return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for the list of tensors", x->source.path);
     if (!t->dtype)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type %u (%s)", x->source.path, t->name, type, fj_gguf_type_note(type));
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type %u (%s)", x->source.path, t->name, type,
+                       fj_gguf_type_note(type));
     if (fj_shape_cols(&t->shape) % t->dtype->block_len || !fj_dtype_bytes(t->dtype, n, &t->bytes))
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has rows of %lld values, %s comes in blocks of %d", x->source.path, t->name,
-                       (long long)fj_shape_cols(&t->shape), t->dtype->name, t->dtype->block_len);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has rows of %lld values, %s comes in blocks of %d", x->source.path,
+                       t->name, (long long)fj_shape_cols(&t->shape), t->dtype->name, t->dtype->block_len);
     return FJ_OK;
 }
 
@@ -230,11 +234,11 @@ static fj_status place(const gguf *x, fj_tensor *t, size_t start, uint64_t offse
 {
     size_t room = x->len > start ? x->len - start : 0;
     if (offset % alignment)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies at %llu, no multiple of %llu", x->source.path, t->name, (unsigned long long)offset,
-                       (unsigned long long)alignment);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies at %llu, no multiple of %llu", x->source.path, t->name,
+                       (unsigned long long)offset, (unsigned long long)alignment);
     if (offset > room || t->bytes > room - offset) {
-        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' needs %zu bytes at %llu, the file's data has %zu", x->source.path, t->name, t->bytes,
-                      (unsigned long long)offset, room);
+        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' needs %zu bytes at %llu, the file's data has %zu", x->source.path,
+                      t->name, t->bytes, (unsigned long long)offset, room);
         return fj_hint(err, "the download may have been cut; get the file again");
     }
     t->data = x->bytes + start + offset;
@@ -246,7 +250,8 @@ static fj_status read_tensors(gguf *x, fj_cursor *c, uint64_t n, fj_err *err)
     uint64_t *offsets = fj_arena_array(x->arena, n, sizeof *offsets);
     int64_t alignment = fj_gguf_int(fj_gguf_find(&x->source, "general.alignment"), 32);
     if (!offsets || !fj_index_init(&x->index, x->arena, n))
-        return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for a list of %llu tensors", x->source.path, (unsigned long long)n);
+        return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for a list of %llu tensors", x->source.path,
+                       (unsigned long long)n);
     if (alignment < 1 || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)))
         return fj_fail(err, FJ_ERR_FORMAT, "%s: an alignment of %lld", x->source.path, (long long)alignment);
     for (uint64_t i = 0; i < n; i++) {
@@ -304,8 +309,14 @@ static fj_status open_gguf(const char *path, fj_map *map, const void *data, size
         return fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
     }
     *x = (gguf){ .arena = arena, .map = map, .bytes = data, .len = len };
-    x->source = (fj_source){ .path = fj_arena_text(arena, path, strlen(path)), .naming = FJ_NAMING_GGUF, .count = count, .at = at, .find = find,
-                             .will_need = will_need, .give_back = give_back, .close = close_source };
+    x->source = (fj_source){ .path = fj_arena_text(arena, path, strlen(path)),
+                             .naming = FJ_NAMING_GGUF,
+                             .count = count,
+                             .at = at,
+                             .find = find,
+                             .will_need = will_need,
+                             .give_back = give_back,
+                             .close = close_source };
     fj_status st = x->source.path ? read_all(x, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
     if (st)
         close_source(&x->source);

@@ -11,7 +11,7 @@ typedef enum kind { INT, REAL, TEXT } kind;
 typedef struct key {
     const char *gguf; /* behind "llama." */
     const char *hf;
-    kind        kind;
+    kind kind;
 } key;
 
 static const key llama_keys[] = {
@@ -55,7 +55,8 @@ static bool copy_keys(const fj_source *s, const char *arch, fj_json *config)
             continue;
         }
         ok = fj_json_set(config, llama_keys[i].hf,
-                         llama_keys[i].kind == INT ? fj_json_new_int(fj_gguf_int(v, -1)) : fj_json_new_real(plain(fj_gguf_real(v, 0))));
+                         llama_keys[i].kind == INT ? fj_json_new_int(fj_gguf_int(v, -1))
+                                                   : fj_json_new_real(plain(fj_gguf_real(v, 0))));
     }
     return ok;
 }
@@ -63,14 +64,16 @@ static bool copy_keys(const fj_source *s, const char *arch, fj_json *config)
 static bool add_rope(const fj_source *s, const char *arch, fj_json *config)
 {
     fj_text type = fj_gguf_text(arch_value(s, arch, "rope.scaling.type"));
-    double factor = fj_gguf_real(arch_value(s, arch, "rope.scaling.factor"), fj_gguf_real(arch_value(s, arch, "rope.scale_linear"), 0));
+    double factor = fj_gguf_real(arch_value(s, arch, "rope.scaling.factor"),
+                                 fj_gguf_real(arch_value(s, arch, "rope.scale_linear"), 0));
     if (!type.len && factor > 0 && factor != 1)
         type = fj_text_of("linear");
     if (!type.len || fj_text_is(type, "none"))
         return true;
     fj_json *scaling = fj_json_new_object();
     return scaling && fj_json_set(scaling, "rope_type", fj_json_new_text(type.data, type.len)) &&
-           fj_json_set(scaling, "factor", fj_json_new_real(plain(factor))) && fj_json_set(config, "rope_scaling", scaling);
+           fj_json_set(scaling, "factor", fj_json_new_real(plain(factor))) &&
+           fj_json_set(config, "rope_scaling", scaling);
 }
 
 static int64_t vocab_size(const fj_source *s, const char *arch)
@@ -86,7 +89,8 @@ static int64_t vocab_size(const fj_source *s, const char *arch)
 
 static bool add_derived(const fj_source *s, const char *arch, fj_json *config)
 {
-    int64_t d = fj_gguf_int(arch_value(s, arch, "attention.key_length"), fj_gguf_int(arch_value(s, arch, "rope.dimension_count"), 0));
+    int64_t d = fj_gguf_int(arch_value(s, arch, "attention.key_length"),
+                            fj_gguf_int(arch_value(s, arch, "rope.dimension_count"), 0));
     int64_t vocab = vocab_size(s, arch);
     static const char *const ids[] = { "bos", "eos" };
     bool ok = fj_json_set(config, "tie_word_embeddings", fj_json_new_bool(!s->find(s, "output.weight")));
@@ -112,9 +116,10 @@ fj_status fj_gguf_read_config(const fj_source *s, fj_json **out, fj_err *err)
     bool ok = config && fj_json_set(config, "gguf_arch", fj_json_new_text(arch.data, arch.len));
     if (ok && fj_text_is(arch, "llama")) {
         fj_json *classes = fj_json_new_array();
-        ok = classes && fj_json_add(classes, fj_json_new_text("LlamaForCausalLM", 16)) && fj_json_set(config, "architectures", classes) &&
-             fj_json_set(config, "model_type", fj_json_new_text("llama", 5)) && copy_keys(s, "llama", config) && add_rope(s, "llama", config) &&
-             add_derived(s, "llama", config);
+        ok = classes && fj_json_add(classes, fj_json_new_text("LlamaForCausalLM", 16)) &&
+             fj_json_set(config, "architectures", classes) &&
+             fj_json_set(config, "model_type", fj_json_new_text("llama", 5)) && copy_keys(s, "llama", config) &&
+             add_rope(s, "llama", config) && add_derived(s, "llama", config);
     }
     if (!ok) {
         fj_json_free(config);
@@ -155,7 +160,8 @@ fj_status fj_gguf_set_config(fj_gguf_writer *w, const fj_json *config, fj_err *e
         else
             fj_gguf_set_f32(w, name, (float)fj_json_real(v, 0));
     }
-    int64_t heads = fj_json_int(fj_json_get(config, "num_attention_heads"), 0), d = fj_json_int(fj_json_get(config, "head_dim"), 0);
+    int64_t heads = fj_json_int(fj_json_get(config, "num_attention_heads"), 0),
+            d = fj_json_int(fj_json_get(config, "head_dim"), 0);
     if (d <= 0 && heads > 0)
         d = fj_json_int(fj_json_get(config, "hidden_size"), 0) / heads;
     fj_gguf_set_u32(w, "llama.attention.key_length", (uint32_t)d);

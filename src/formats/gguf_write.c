@@ -9,17 +9,17 @@
 enum { ALIGNMENT = 32, VERSION = 3 };
 
 typedef struct entry {
-    char  *key;
+    char *key;
     fj_str bytes; /* key, type and value, encoded */
 } entry;
 
 struct fj_gguf_writer {
-    entry  *entries;
-    size_t  n, cap;
-    bool    failed;
-    fj_out  out;
+    entry *entries;
+    size_t n, cap;
+    bool failed;
+    fj_out out;
     size_t *sizes; /* of the tensors */
-    size_t  n_tensors, tensor, in_tensor;
+    size_t n_tensors, tensor, in_tensor;
 };
 
 fj_gguf_writer *fj_gguf_writer_new(void)
@@ -156,7 +156,8 @@ static fj_status write_all(fj_gguf_writer *w, const void *data, size_t bytes, fj
 {
     if (!bytes || fwrite(data, 1, bytes, w->out.file) == bytes)
         return FJ_OK;
-    return fj_fail(err, errno == ENOSPC ? FJ_ERR_MEMORY : FJ_ERR_FAILED, "cannot write %s: %s", w->out.path, strerror(errno));
+    return fj_fail(err, errno == ENOSPC ? FJ_ERR_MEMORY : FJ_ERR_FAILED, "cannot write %s: %s", w->out.path,
+                   strerror(errno));
 }
 
 static fj_status pad(fj_gguf_writer *w, size_t bytes, fj_err *err)
@@ -196,7 +197,8 @@ fj_status fj_gguf_create(fj_gguf_writer *w, const char *path, const fj_tensor *l
     fj_str head = { 0 };
     w->sizes = calloc(n + 1, sizeof *w->sizes);
     w->n_tensors = n;
-    fj_status st = w->sizes ? make_head(w, list, n, &head, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to write %s", path);
+    fj_status st = w->sizes ? make_head(w, list, n, &head, err)
+                            : fj_fail(err, FJ_ERR_MEMORY, "no memory to write %s", path);
     uint64_t total = head.len;
     for (size_t i = 0; !st && i < n; i++)
         total += padded(list[i].bytes);

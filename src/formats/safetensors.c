@@ -12,20 +12,20 @@
 enum { MAX_HEADER = 100 << 20, MAX_SHARDS = 4096, MAX_TENSORS = 1 << 20 };
 
 typedef struct shard {
-    fj_map     *map;
+    fj_map *map;
     const unsigned char *data;
-    size_t      len;
+    size_t len;
     const char *name;
-    fj_json    *header;
+    fj_json *header;
 } shard;
 
 typedef struct safetensors {
     fj_source source;
     fj_arena *arena;
-    shard    *shards;
-    size_t    n_shards;
+    shard *shards;
+    size_t n_shards;
     uint32_t *shard_of; /* of each tensor */
-    fj_index  index;
+    fj_index index;
 } safetensors;
 
 static const safetensors *self(const fj_source *s)
@@ -90,8 +90,14 @@ static fj_status new_source(const char *path, size_t n_shards, fj_json *config, 
     }
     x->arena = arena;
     x->n_shards = n_shards;
-    x->source = (fj_source){ .path = fj_arena_text(arena, path, strlen(path)), .naming = FJ_NAMING_HF, .count = count, .at = at, .find = find,
-                             .will_need = will_need, .give_back = give_back, .close = close_source };
+    x->source = (fj_source){ .path = fj_arena_text(arena, path, strlen(path)),
+                             .naming = FJ_NAMING_HF,
+                             .count = count,
+                             .at = at,
+                             .find = find,
+                             .will_need = will_need,
+                             .give_back = give_back,
+                             .close = close_source };
     x->source.config = config ? fj_json_share(config) : fj_json_new_object();
     *out = x;
     return x->source.path && x->source.config ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
@@ -107,8 +113,8 @@ static fj_status read_header(shard *h, fj_text *data, fj_err *err)
         return fj_hint(err, "fetch the real file: git lfs pull, or download it again");
     }
     if (c.bad || n > MAX_HEADER || n > fj_cursor_left(&c)) {
-        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: not safetensors: a header of %llu bytes in a file of %zu", h->name, (unsigned long long)n,
-                      h->len);
+        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: not safetensors: a header of %llu bytes in a file of %zu", h->name,
+                      (unsigned long long)n, h->len);
         return fj_hint(err, "the download may have been cut; get the file again");
     }
     fj_text text = fj_cursor_take(&c, n);
@@ -119,11 +125,13 @@ static fj_status read_header(shard *h, fj_text *data, fj_err *err)
     return st;
 }
 
-static fj_status read_shape(const shard *h, const char *name, const fj_json *dims, fj_shape *out, int64_t *n, fj_err *err)
+static fj_status read_shape(const shard *h, const char *name, const fj_json *dims, fj_shape *out, int64_t *n,
+                            fj_err *err)
 {
     size_t rank = fj_json_len(dims);
     if (!fj_json_is_array(dims) || rank > FJ_MAX_RANK)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has %zu dimensions, at most %d are read", h->name, name, rank, FJ_MAX_RANK);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has %zu dimensions, at most %d are read", h->name, name, rank,
+                       FJ_MAX_RANK);
     *out = (fj_shape){ .rank = (int)rank };
     *n = 1;
     for (size_t i = 0; i < rank; i++) {
@@ -134,7 +142,8 @@ static fj_status read_shape(const shard *h, const char *name, const fj_json *dim
     return FJ_OK;
 }
 
-static fj_status read_tensor(const shard *h, const char *name, const fj_json *v, fj_text data, fj_tensor *out, fj_err *err)
+static fj_status read_tensor(const shard *h, const char *name, const fj_json *v, fj_text data, fj_tensor *out,
+                             fj_err *err)
 {
     const fj_json *offsets = fj_json_get(v, "data_offsets");
     const char *type = fj_json_string(fj_json_get(v, "dtype"), "");
@@ -147,13 +156,13 @@ static fj_status read_tensor(const shard *h, const char *name, const fj_json *v,
     if (st)
         return st;
     if (first < 0 || end < first || (uint64_t)end > data.len) {
-        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies at %lld to %lld of %zu bytes", h->name, name, (long long)first, (long long)end,
-                      data.len);
+        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies at %lld to %lld of %zu bytes", h->name, name, (long long)first,
+                      (long long)end, data.len);
         return fj_hint(err, "the download may have been cut; get the file again");
     }
     if (!fj_dtype_bytes(out->dtype, n, &bytes) || bytes != (size_t)(end - first))
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has %lld bytes, its shape and type need %zu", h->name, name, (long long)(end - first),
-                       bytes);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has %lld bytes, its shape and type need %zu", h->name, name,
+                       (long long)(end - first), bytes);
     out->data = data.data + first;
     out->bytes = bytes;
     return FJ_OK;
@@ -285,7 +294,8 @@ static fj_status list_shards(const fj_json *index, const char *path, const char 
         const char *name = fj_json_string(fj_json_member(it), "");
         size_t i = 0;
         if (!*name || strchr(name, '/') || name[0] == '.')
-            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies in '%s', which is no plain file name", path, fj_json_key(it), name);
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies in '%s', which is no plain file name", path,
+                           fj_json_key(it), name);
         while (i < *n && strcmp(names[i], name))
             i++;
         if (i < *n)
@@ -303,14 +313,16 @@ static fj_status open_sharded(const char *folder, const char *index_path, fj_jso
     safetensors *x = NULL;
     size_t n = 0;
     const char **names = calloc(MAX_SHARDS, sizeof *names);
-    fj_status st = names ? fj_json_load(index_path, &index, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
+    fj_status st = names ? fj_json_load(index_path, &index, err)
+                         : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
     if (!st)
         st = list_shards(index, index_path, names, &n, err);
     if (!st)
         st = new_source(folder, n, config, &x, err);
     for (size_t i = 0; !st && i < n; i++) {
         char *path = fj_path_join(folder, names[i]);
-        st = path ? map_shard(&x->shards[i], path, x->arena, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
+        st = path ? map_shard(&x->shards[i], path, x->arena, err)
+                  : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
         free(path);
     }
     if (x)

@@ -7,7 +7,7 @@
 #include "formats/formats.h"
 
 struct fj_safetensors_writer {
-    fj_out   out;
+    fj_out out;
     uint64_t wanted, written;
 };
 
@@ -15,7 +15,8 @@ static fj_status write_all(fj_out *out, const void *data, size_t bytes, fj_err *
 {
     if (!bytes || fwrite(data, 1, bytes, out->file) == bytes)
         return FJ_OK;
-    return fj_fail(err, errno == ENOSPC ? FJ_ERR_MEMORY : FJ_ERR_FAILED, "cannot write %s: %s", out->path, strerror(errno));
+    return fj_fail(err, errno == ENOSPC ? FJ_ERR_MEMORY : FJ_ERR_FAILED, "cannot write %s: %s", out->path,
+                   strerror(errno));
 }
 
 static bool add_entry(fj_json *header, const fj_tensor *t, uint64_t first)
@@ -24,13 +25,16 @@ static bool add_entry(fj_json *header, const fj_tensor *t, uint64_t first)
     bool ok = entry && shape && offsets;
     for (int i = 0; ok && i < t->shape.rank; i++)
         ok = fj_json_add(shape, fj_json_new_int(t->shape.dim[i]));
-    return ok && fj_json_add(offsets, fj_json_new_int((int64_t)first)) && fj_json_add(offsets, fj_json_new_int((int64_t)(first + t->bytes))) &&
+    return ok && fj_json_add(offsets, fj_json_new_int((int64_t)first)) &&
+           fj_json_add(offsets, fj_json_new_int((int64_t)(first + t->bytes))) &&
            fj_json_set(entry, "dtype", fj_json_new_text(t->dtype->safetensors, strlen(t->dtype->safetensors))) &&
-           fj_json_set(entry, "shape", shape) && fj_json_set(entry, "data_offsets", offsets) && fj_json_set(header, t->name, entry);
+           fj_json_set(entry, "shape", shape) && fj_json_set(entry, "data_offsets", offsets) &&
+           fj_json_set(header, t->name, entry);
 }
 
 /* The header, padded with spaces so that the data starts at a multiple of 8. */
-static fj_status make_header(const fj_tensor *list, size_t n, const fj_json *metadata, fj_str *text, uint64_t *bytes, fj_err *err)
+static fj_status make_header(const fj_tensor *list, size_t n, const fj_json *metadata, fj_str *text, uint64_t *bytes,
+                             fj_err *err)
 {
     fj_json *header = fj_json_new_object(), *own = NULL;
     bool ok = header != NULL;
@@ -57,16 +61,17 @@ static fj_status make_header(const fj_tensor *list, size_t n, const fj_json *met
     return ok && !text->failed ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for a header of %zu tensors", n);
 }
 
-fj_status fj_safetensors_create(const char *path, const fj_tensor *list, size_t n, const fj_json *metadata, fj_safetensors_writer **out,
-                                fj_err *err)
+fj_status fj_safetensors_create(const char *path, const fj_tensor *list, size_t n, const fj_json *metadata,
+                                fj_safetensors_writer **out, fj_err *err)
 {
     fj_str header = { 0 };
     fj_safetensors_writer *w = calloc(1, sizeof *w);
-    fj_status st = w ? make_header(list, n, metadata, &header, &w->wanted, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to write %s", path);
+    fj_status st = w ? make_header(list, n, metadata, &header, &w->wanted, err)
+                     : fj_fail(err, FJ_ERR_MEMORY, "no memory to write %s", path);
     if (!st && w->wanted > fj_disk_free(path)) {
         char need[24], have[24];
-        st = fj_fail(err, FJ_ERR_MEMORY, "no room for %s: it needs %s, %s are free", path, fj_format_bytes(w->wanted, need),
-                     fj_format_bytes(fj_disk_free(path), have));
+        st = fj_fail(err, FJ_ERR_MEMORY, "no room for %s: it needs %s, %s are free", path,
+                     fj_format_bytes(w->wanted, need), fj_format_bytes(fj_disk_free(path), have));
     }
     if (!st)
         st = fj_out_open(path, &w->out, err);

@@ -136,11 +136,15 @@ static bool is_numbers(const fj_gguf_value *v, uint64_t n)
 
 static fj_status fill_vocab(const fj_source *s, fj_arena *arena, fj_gguf_vocab *v, fj_err *err)
 {
-    const fj_gguf_value *tokens = fj_gguf_find(s, "tokenizer.ggml.tokens"), *merges = fj_gguf_find(s, "tokenizer.ggml.merges");
-    const fj_gguf_value *scores = fj_gguf_find(s, "tokenizer.ggml.scores"), *types = fj_gguf_find(s, "tokenizer.ggml.token_type");
-    fj_text model = fj_gguf_text(fj_gguf_find(s, "tokenizer.ggml.model")), pre = fj_gguf_text(fj_gguf_find(s, "tokenizer.ggml.pre"));
+    const fj_gguf_value *tokens = fj_gguf_find(s, "tokenizer.ggml.tokens"),
+                        *merges = fj_gguf_find(s, "tokenizer.ggml.merges");
+    const fj_gguf_value *scores = fj_gguf_find(s, "tokenizer.ggml.scores"),
+                        *types = fj_gguf_find(s, "tokenizer.ggml.token_type");
+    fj_text model = fj_gguf_text(fj_gguf_find(s, "tokenizer.ggml.model")),
+            pre = fj_gguf_text(fj_gguf_find(s, "tokenizer.ggml.pre"));
     if (tokens->count > MAX_TOKENS)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: a vocabulary of %llu tokens", s->path, (unsigned long long)tokens->count);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: a vocabulary of %llu tokens", s->path,
+                       (unsigned long long)tokens->count);
     *v = (fj_gguf_vocab){ .model = fj_arena_text(arena, model.data, model.len), .n_tokens = tokens->count };
     v->pre = pre.data ? fj_arena_text(arena, pre.data, pre.len) : NULL;
     v->tokens = texts_of(arena, tokens);
@@ -166,7 +170,9 @@ static fj_status fill_vocab(const fj_source *s, fj_arena *arena, fj_gguf_vocab *
     v->add_bos = flag_of(s, "tokenizer.ggml.add_bos_token");
     v->add_eos = flag_of(s, "tokenizer.ggml.add_eos_token");
     v->add_space_prefix = flag_of(s, "tokenizer.ggml.add_space_prefix");
-    return v->model && v->tokens && (!is_texts(merges) || v->merges) ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for its vocabulary", s->path);
+    return v->model && v->tokens && (!is_texts(merges) || v->merges)
+               ? FJ_OK
+               : fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for its vocabulary", s->path);
 }
 
 static fj_status open_gguf_tokenizer(fj_bundle *b, fj_err *err)
@@ -175,7 +181,8 @@ static fj_status open_gguf_tokenizer(fj_bundle *b, fj_err *err)
     if (!is_texts(fj_gguf_find(b->source, "tokenizer.ggml.tokens")))
         return FJ_OK; /* a file without a vocabulary */
     fj_arena *arena = fj_arena_new();
-    fj_status st = arena ? fill_vocab(b->source, arena, &vocab, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory for a vocabulary");
+    fj_status st = arena ? fill_vocab(b->source, arena, &vocab, err)
+                         : fj_fail(err, FJ_ERR_MEMORY, "no memory for a vocabulary");
     if (!st)
         st = fj_tokenizer_from_gguf(&vocab, &b->tokenizer, err);
     fj_arena_free(arena);
@@ -185,7 +192,8 @@ static fj_status open_gguf_tokenizer(fj_bundle *b, fj_err *err)
 /* What ends an answer: the end of text and the end of a turn. */
 static fj_status make_generation(fj_bundle *b, fj_err *err)
 {
-    static const char *const keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id" };
+    static const char *const keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                                        "tokenizer.ggml.eom_token_id" };
     fj_json *ids = fj_json_new_array();
     b->generation = fj_json_new_object();
     bool ok = ids && b->generation;

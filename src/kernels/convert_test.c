@@ -20,11 +20,11 @@ TEST(every_half_precision_number_widens_as_in_the_reference_and_comes_back)
 {
     enum { ALL = 1 << 16, ROW = 331 }; /* rows of 331: tails, and every alignment */
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++)
         for (uint32_t first = 0; first < ALL; first += ROW) {
             uint16_t h[ROW], back[ROW];
-            float    wide[ROW], want[ROW];
+            float wide[ROW], want[ROW];
             for (uint32_t i = 0; i < ROW; i++)
                 h[i] = (uint16_t)(first + i);
             tables[t].bf16_to_f32_row(wide, h, ROW);
@@ -54,9 +54,9 @@ TEST(narrowing_rounds_to_the_nearest_even_and_keeps_nan_and_infinity)
 {
     enum { N = 512 * 11 };
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
-    float      x[N];
-    uint16_t   want[N], got[N];
+    int n_tables = test_tables(tables);
+    float x[N];
+    uint16_t want[N], got[N];
     for (uint32_t i = 0; i < N; i++)
         x[i] = edge(i);
     for (int t = 0; t < n_tables; t++) {
@@ -74,13 +74,14 @@ TEST(narrowing_rounds_to_the_nearest_even_and_keeps_nan_and_infinity)
 TEST(known_numbers_narrow_to_known_bits)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         const float x[] = { 1, 1.00390625f, 1.01171875f, 65504, 65520, 1e-8f, -0.0f };
-        uint16_t    b[7], h[7];
+        uint16_t b[7], h[7];
         tables[t].f32_to_bf16_row(b, x, 7);
         tables[t].f32_to_f16_row(h, x, 7);
-        CHECK(b[0] == 0x3f80 && b[1] == 0x3f80 && b[2] == 0x3f82 && b[6] == 0x8000); /* ties: down to even, up to even */
+        CHECK(b[0] == 0x3f80 && b[1] == 0x3f80 && b[2] == 0x3f82 &&
+              b[6] == 0x8000); /* ties: down to even, up to even */
         CHECK(h[0] == 0x3c00 && h[3] == 0x7bff && h[4] == 0x7c00 && h[5] == 0 && h[6] == 0x8000);
     }
 }
@@ -88,11 +89,11 @@ TEST(known_numbers_narrow_to_known_bits)
 TEST(conversions_stay_within_their_rows)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     test_fence wide = test_fence_open(400), narrow = test_fence_open(400);
     for (int64_t n = 1; n <= 70; n++)
         for (int t = 0; t < n_tables; t++) {
-            float    *x = test_floats(&wide, n), want[70];
+            float *x = test_floats(&wide, n), want[70];
             uint16_t *h = test_halves(&narrow, n);
             test_fill(want, n, 3, 1);
             memcpy(x, want, (size_t)n * sizeof *x);

@@ -9,16 +9,20 @@ typedef enum product { GEMM_F32, GEMM_F32_F16, GEMM_F32_BF16, GEMM_BF16, PRODUCT
 /* One product in every number format; ldx, ldw, ldy are larger than the rows. */
 typedef struct dots_case {
     test_fence fx, fw, fx16, fw16, fh16, fy;
-    float     *x, *w, *y;
-    uint16_t  *x16, *w16, *h16; /* bf16, bf16, f16 */
-    int64_t    m, n, k, ldx, ldw, ldy;
+    float *x, *w, *y;
+    uint16_t *x16, *w16, *h16; /* bf16, bf16, f16 */
+    int64_t m, n, k, ldx, ldw, ldy;
 } dots_case;
 
 static dots_case open_case(void)
 {
     size_t x = (size_t)MOST_M * (MOST_K + 3) * 4, w = (size_t)MOST_N * (MOST_K + 3) * 4;
-    return (dots_case){ .fx = test_fence_open(x), .fw = test_fence_open(w), .fx16 = test_fence_open(x), .fw16 = test_fence_open(w),
-                        .fh16 = test_fence_open(w), .fy = test_fence_open((size_t)MOST_M * (MOST_N + 2) * 4) };
+    return (dots_case){ .fx = test_fence_open(x),
+                        .fw = test_fence_open(w),
+                        .fx16 = test_fence_open(x),
+                        .fw16 = test_fence_open(w),
+                        .fh16 = test_fence_open(w),
+                        .fy = test_fence_open((size_t)MOST_M * (MOST_N + 2) * 4) };
 }
 
 static void close_case(dots_case *c)
@@ -52,12 +56,12 @@ static void shape_case(dots_case *c, const fj_kernels *ref, int64_t m, int64_t n
 }
 
 /* Rows i0… and columns j0… of the product into y. */
-static void run(const fj_kernels *k, product p, const dots_case *c, float *y, int64_t ldy, int64_t i0, int64_t m, int64_t j0,
-                int64_t n)
+static void run(const fj_kernels *k, product p, const dots_case *c, float *y, int64_t ldy, int64_t i0, int64_t m,
+                int64_t j0, int64_t n)
 {
-    const float    *x = c->x + i0 * c->ldx;
+    const float *x = c->x + i0 * c->ldx;
     const uint16_t *x16 = c->x16 + i0 * c->ldx;
-    int64_t         at = j0 * c->ldw;
+    int64_t at = j0 * c->ldw;
     if (p == GEMM_F32)
         k->gemm_f32(y, ldy, x, c->ldx, c->w + at, c->ldw, m, n, c->k);
     else if (p == GEMM_F32_F16)
@@ -100,9 +104,9 @@ TEST(dot_products_agree_with_the_reference_at_all_tails_and_stay_within_their_ro
 {
     static const int64_t depths[] = { 1, 7, 15, 16, 17, 31, 32, 33, 64, 65, 576, 769 };
     static const int64_t counts[] = { 1, 2, 3, 5, 8, 17 };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    dots_case            c = open_case();
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    dots_case c = open_case();
     for (size_t d = 0; d < FJ_LEN(depths); d++)
         for (size_t e = 0; e < FJ_LEN(counts) * FJ_LEN(counts); e++) {
             shape_case(&c, &tables[0], counts[e % FJ_LEN(counts)], counts[e / FJ_LEN(counts)], depths[d]);
@@ -117,7 +121,7 @@ TEST(dot_products_agree_with_the_reference_at_all_tails_and_stay_within_their_ro
 static void check_alone(const fj_kernels *k, product p, const dots_case *c)
 {
     run(k, p, c, c->y, c->ldy, 0, c->m, 0, c->n);
-    for (int64_t i = 0; i < c->m; i += c->m > 64 ? 31 : 1) {
+    for (int64_t i = 0; i<c->m; i += c->m> 64 ? 31 : 1) {
         float row[MOST_N];
         run(k, p, c, row, c->n, i, 1, 0, c->n);
         CHECK(test_same_bits(row, c->y + i * c->ldy, c->n));
@@ -134,11 +138,12 @@ static void check_alone(const fj_kernels *k, product p, const dots_case *c)
 
 TEST(dot_products_have_the_same_bits_whatever_rows_and_columns_stand_beside_them)
 {
-    static const int64_t shapes[][3] = { { 2, 2, 17 },     { 5, 8, 33 },     { 9, 7, 576 },     { 37, 23, 769 },  { 17, 6, 1535 },
-                                         { 300, 13, 576 }, { 101, 7, 1600 }, { 98, 12, 2079 }, { 10, 6, 31 } };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    dots_case            c = open_case();
+    static const int64_t shapes[][3] = { { 2, 2, 17 },     { 5, 8, 33 },     { 9, 7, 576 },
+                                         { 37, 23, 769 },  { 17, 6, 1535 },  { 300, 13, 576 },
+                                         { 101, 7, 1600 }, { 98, 12, 2079 }, { 10, 6, 31 } };
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    dots_case c = open_case();
     for (size_t s = 0; s < FJ_LEN(shapes); s++) {
         shape_case(&c, &tables[0], shapes[s][0], shapes[s][1], shapes[s][2]);
         for (int t = 1; t < n_tables; t++)
@@ -151,9 +156,9 @@ TEST(dot_products_have_the_same_bits_whatever_rows_and_columns_stand_beside_them
 TEST(dot_products_have_the_same_bits_with_avx2_and_avx512)
 {
     static const int64_t shapes[][3] = { { 1, 7, 1 }, { 3, 5, 31 }, { 17, 23, 577 }, { 40, 9, 1700 } };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    dots_case            c = open_case();
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    dots_case c = open_case();
     for (size_t s = 0; s < FJ_LEN(shapes); s++) {
         int64_t m = shapes[s][0], n = shapes[s][1];
         shape_case(&c, &tables[0], m, n, shapes[s][2]);
@@ -173,14 +178,14 @@ TEST(dot_products_have_the_same_bits_with_avx2_and_avx512)
 TEST(products_with_half_precision_weights_equal_the_product_with_widened_weights_bit_for_bit)
 {
     static const int64_t rows[] = { 1, 5, 20 };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    dots_case            c = open_case();
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    dots_case c = open_case();
     for (size_t r = 0; r < FJ_LEN(rows); r++) {
         shape_case(&c, &tables[0], rows[r], 13, 801);
         for (int t = 0; t < n_tables; t++) {
-            float      half[20 * 13], widened[20 * 13];
-            int64_t    nw = 12 * c.ldw + c.k, m = rows[r];
+            float half[20 * 13], widened[20 * 13];
+            int64_t nw = 12 * c.ldw + c.k, m = rows[r];
             const fj_kernels *k = &tables[t];
             run(k, GEMM_F32_F16, &c, half, 13, 0, m, 0, 13);
             k->f16_to_f32_row(c.w, c.h16, nw);
@@ -198,7 +203,7 @@ TEST(products_with_half_precision_weights_equal_the_product_with_widened_weights
 TEST(a_product_over_nothing_is_zero)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         float y[20 * 7], x = NAN;
         for (int i = 0; i < 20 * 7; i++)

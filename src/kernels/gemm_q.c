@@ -17,7 +17,7 @@ FJ_INLINE void fill(fj_word *panel, const uint8_t *x, size_t x_bytes, int m, con
     const int stride = rows * FJ_PANEL_ROW_WORDS;
     for (int r = 0; r < m; r++) {
         const fj_q8_block *q8 = (const void *)(x + (size_t)r * x_bytes);
-        fj_word           *block = panel;
+        fj_word *block = panel;
         for (int64_t b = 0; b < n_blocks; b++, q8++, block += stride) {
             int sum0 = q8->sum[0], sum1 = q8->sum[1];
             memcpy(block + fj_panel_q(r), q8->q, sizeof q8->q);
@@ -58,8 +58,8 @@ static void panel_by_tiles(fj_form form, fj_tile_fn *fn, const uint8_t *x, size_
                            int64_t tile0, int64_t tile1, int64_t n, int64_t n_blocks, fj_tile_work work)
 {
     fj_word panel[FJ_PANEL_WORDS];
-    int64_t capacity =
-        FJ_PANEL_WORDS / (work.rows * FJ_PANEL_ROW_WORDS); /* blocks: 384, 192, 96, 48 or 32, whole super-blocks */
+    int64_t capacity = FJ_PANEL_WORDS /
+                       (work.rows * FJ_PANEL_ROW_WORDS); /* blocks: 384, 192, 96, 48 or 32, whole super-blocks */
     size_t tile_bytes = fj_tile_size(form, n_blocks * FJ_BLOCK);
     float *y = work.y;
     work.panel = panel;
@@ -82,7 +82,7 @@ static void panel_by_tiles(fj_form form, fj_tile_fn *fn, const uint8_t *x, size_
 void fj_gemm_q_tiles(fj_form form, fj_tile_fn *fn, int max_rows, float *y, int64_t ldy, const void *x, size_t x_bytes,
                      const void *tiles, int64_t m, int64_t n, int64_t k)
 {
-    size_t  tile_bytes = fj_tile_size(form, k);
+    size_t tile_bytes = fj_tile_size(form, k);
     int64_t n_tiles = (n + FJ_TILE_ROWS - 1) / FJ_TILE_ROWS;
     int64_t run = tile_bytes < TILES_CACHED_BYTES ? (int64_t)(TILES_CACHED_BYTES / (tile_bytes + 1)) : 1;
     run = run < 1 ? 1 : run;

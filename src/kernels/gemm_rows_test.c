@@ -9,17 +9,21 @@ typedef enum form { FORM_ROWS, FORM_COLUMNS, FORM_PAIRS, FORMS } form;
 
 typedef struct rows_case {
     test_fence fa, fb, fa16, fpairs, fc;
-    float     *a[2], *b, *c; /* a as rows and as columns: the same numbers */
-    uint16_t  *a16, *b16, *pairs;
-    int64_t    m, n, p, lda, ldt, ldb, ldc;
+    float *a[2], *b, *c; /* a as rows and as columns: the same numbers */
+    uint16_t *a16, *b16, *pairs;
+    int64_t m, n, p, lda, ldt, ldb, ldc;
     test_fence ft, fb16;
 } rows_case;
 
 static rows_case open_case(void)
 {
     size_t a = (size_t)(MOST_M + 3) * (MOST_P + 3) * 4, b = (size_t)(MOST_P + 1) * (MOST_N + 3) * 4;
-    return (rows_case){ .fa = test_fence_open(a), .ft = test_fence_open(a), .fa16 = test_fence_open(a), .fb = test_fence_open(b),
-                        .fb16 = test_fence_open(b), .fpairs = test_fence_open(b),
+    return (rows_case){ .fa = test_fence_open(a),
+                        .ft = test_fence_open(a),
+                        .fa16 = test_fence_open(a),
+                        .fb = test_fence_open(b),
+                        .fb16 = test_fence_open(b),
+                        .fpairs = test_fence_open(b),
                         .fc = test_fence_open((size_t)MOST_M * (MOST_N + 3) * 4) };
 }
 
@@ -62,8 +66,8 @@ static float before(int64_t i, int64_t j)
 }
 
 /* Rows i0 … i0 + m of the product into y, all columns; f32 forms also take a part of the columns. */
-static void run(const fj_kernels *k, form f, const rows_case *c, float *y, int64_t ldy, int64_t i0, int64_t m, int64_t j0, int64_t n,
-                bool add)
+static void run(const fj_kernels *k, form f, const rows_case *c, float *y, int64_t ldy, int64_t i0, int64_t m,
+                int64_t j0, int64_t n, bool add)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++)
@@ -105,9 +109,9 @@ TEST(row_products_agree_with_the_reference_at_all_tails_and_stay_within_their_ro
 {
     static const int64_t depths[] = { 1, 2, 7, 17, 130 }, widths[] = { 1, 2, 5, 8, 16, 17, 64, 65, 150 };
     static const int64_t heights[] = { 1, 2, 3, 5, 8, 17, 50 };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    rows_case            c = open_case();
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    rows_case c = open_case();
     for (size_t e = 0; e < FJ_LEN(depths) * FJ_LEN(widths) * FJ_LEN(heights); e++) {
         size_t d = e % FJ_LEN(depths), w = e / FJ_LEN(depths) % FJ_LEN(widths), h = e / FJ_LEN(depths) / FJ_LEN(widths);
         shape_case(&c, &tables[0], heights[h], widths[w], depths[d]);
@@ -122,7 +126,7 @@ static void check_alone(const fj_kernels *k, form f, const rows_case *c, bool ad
 {
     static const int64_t from[] = { 0, 1, 17, 63 };
     run(k, f, c, c->c, c->ldc, 0, c->m, 0, c->n, add);
-    for (int64_t i = 0; i < c->m; i += c->m > 64 ? 17 : 1) {
+    for (int64_t i = 0; i<c->m; i += c->m> 64 ? 17 : 1) {
         float row[MOST_N];
         run(k, f, c, row, c->n, i, 1, 0, c->n, add);
         CHECK(test_same_bits(row, c->c + i * c->ldc, c->n));
@@ -136,11 +140,11 @@ static void check_alone(const fj_kernels *k, form f, const rows_case *c, bool ad
 
 TEST(row_products_have_the_same_bits_whatever_rows_and_columns_stand_beside_them)
 {
-    static const int64_t shapes[][3] = { { 3, 5, 7 }, { 8, 64, 31 }, { 50, 100, 129 }, { 13, 300, 257 }, { 200, 65, 300 },
-                                         { 49, 600, 130 } };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    rows_case            c = open_case();
+    static const int64_t shapes[][3] = { { 3, 5, 7 },      { 8, 64, 31 },    { 50, 100, 129 },
+                                         { 13, 300, 257 }, { 200, 65, 300 }, { 49, 600, 130 } };
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    rows_case c = open_case();
     for (size_t s = 0; s < FJ_LEN(shapes); s++) {
         shape_case(&c, &tables[0], shapes[s][0], shapes[s][1], shapes[s][2]);
         for (int t = 1; t < n_tables; t++)
@@ -153,8 +157,8 @@ TEST(row_products_have_the_same_bits_whatever_rows_and_columns_stand_beside_them
 TEST(row_products_have_the_same_bits_with_avx2_and_avx512_and_for_both_layouts_of_a)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
-    rows_case  c = open_case();
+    int n_tables = test_tables(tables);
+    rows_case c = open_case();
     shape_case(&c, &tables[0], 49, 100, 131);
     for (int t = 2; t < n_tables; t++)
         for (int f = 0; f < FORMS; f++) {
@@ -171,7 +175,7 @@ TEST(row_products_have_the_same_bits_with_avx2_and_avx512_and_for_both_layouts_o
 TEST(a_row_product_over_nothing_clears_or_keeps_c)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         float c[60], nothing = NAN;
         for (int i = 0; i < 60; i++)
@@ -186,13 +190,13 @@ TEST(a_row_product_over_nothing_clears_or_keeps_c)
 TEST(pairs_are_packed_with_a_zero_where_the_last_row_is_missing)
 {
     static const int64_t widths[] = { 1, 2, 15, 16, 17, 33, 65 };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    test_fence           from = test_fence_open(8 * 70 * 2), to = test_fence_open(8 * 70 * 2);
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    test_fence from = test_fence_open(8 * 70 * 2), to = test_fence_open(8 * 70 * 2);
     for (size_t w = 0; w < FJ_LEN(widths); w++)
         for (int64_t p = 1; p <= 5; p++)
             for (int t = 0; t < n_tables; t++) {
-                int64_t   n = widths[w], ldb = n + 3, words = (p + 1) / 2 * n;
+                int64_t n = widths[w], ldb = n + 3, words = (p + 1) / 2 * n;
                 uint16_t *b = test_halves(&from, (p - 1) * ldb + n), *pairs = test_halves(&to, 2 * words);
                 for (int64_t i = 0; i < (p - 1) * ldb + n; i++)
                     b[i] = (uint16_t)(i + 1);

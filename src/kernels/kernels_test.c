@@ -5,7 +5,7 @@
 TEST(every_level_fills_every_row_of_the_float_table)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         const fj_kernels *k = &tables[t];
         CHECK(k->gemm_f32 && k->gemm_f32_f16 && k->gemm_f32_bf16 && k->gemm_bf16);
@@ -20,9 +20,9 @@ TEST(every_level_fills_every_row_of_the_float_table)
 TEST(the_table_is_named_after_its_best_level)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
-        unsigned    cpu = tables[t].cpu;
+        unsigned cpu = tables[t].cpu;
         const char *want = cpu & FJ_CPU_AVX512 ? "avx512" : cpu & FJ_CPU_AVX2 ? "avx2" : "ref";
         CHECK(strcmp(tables[t].name, want) == 0);
     }
@@ -31,7 +31,7 @@ TEST(the_table_is_named_after_its_best_level)
 TEST(each_level_replaces_the_products_of_the_one_below)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 1; t < n_tables; t++) {
         bool same_level = !strcmp(tables[t].name, tables[t - 1].name);
         CHECK((tables[t].gemm_f32 == tables[t - 1].gemm_f32) == same_level);

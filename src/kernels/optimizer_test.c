@@ -7,15 +7,15 @@ enum { MOST = 800 };
 TEST(adamw_agrees_with_the_reference_at_all_tails_and_stays_within_its_rows)
 {
     static const int64_t sizes[] = { 1, 7, 15, 16, 17, 31, 32, 33, 64, 65, 576, 769 };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    test_fence           f[4];
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    test_fence f[4];
     for (int i = 0; i < 4; i++)
         f[i] = test_fence_open(MOST * sizeof(float));
     for (size_t s = 0; s < FJ_LEN(sizes); s++)
         for (int t = 1; t < n_tables; t++) {
             int64_t n = sizes[s];
-            float   want[4][MOST], *got[4];
+            float want[4][MOST], *got[4];
             for (int i = 0; i < 4; i++) {
                 got[i] = test_floats(&f[i], n);
                 test_fill(want[i], n, (uint64_t)i, 1);
@@ -43,7 +43,7 @@ TEST(adamw_agrees_with_the_reference_at_all_tails_and_stays_within_its_rows)
 TEST(adamw_takes_a_first_step_of_the_learning_rate)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         float p = 1, g = 0.25f, m = 0, v = 0;
         /* c1 = 1 - 0.9, c2 = 1 - 0.999; lr 0.01: the step is lr * g / |g| however large the gradient is */

@@ -11,7 +11,7 @@ enum { K_BLOCK_Q4 = 144, K_BLOCK_Q5 = 176, K_BLOCK_Q6 = 210 };
 FJ_INLINE void min_sub_block(fj_form f, const uint8_t *block, int s, int r, uint8_t *head)
 {
     const uint8_t *nibbles = block + (f.bits == 5 ? 48 : 16) + 32 * (s / 2), *high = block + 16;
-    uint32_t       group[8];
+    uint32_t group[8];
     fj_k_scale_min(block + 4, s, head + r, head + 16 + r);
 #pragma GCC unroll 8
     for (int g = 0; g < 8; g++) {
@@ -26,7 +26,7 @@ FJ_INLINE void min_sub_block(fj_form f, const uint8_t *block, int s, int r, uint
 FJ_INLINE void q6_sub_block(fj_form f, const uint8_t *block, int s, int r, uint8_t *head)
 {
     const uint8_t *low = block + 64 * (s / 4) + 32 * (s % 2), *high = block + 128 + 32 * (s / 4);
-    uint32_t       group[8];
+    uint32_t group[8];
     head[r] = block[192 + 2 * s];
     head[16 + r] = block[192 + 2 * s + 1];
 #pragma GCC unroll 8
@@ -40,13 +40,13 @@ FJ_INLINE void q6_sub_block(fj_form f, const uint8_t *block, int s, int r, uint8
 FJ_INLINE void pack_rows(fj_form f, const uint8_t *rows, size_t row_bytes, int n_rows, int64_t k, uint8_t *tile)
 {
     static const uint8_t zero_block[K_BLOCK_Q6] = { 0 }; /* scales of zero */
-    const int            file_block = f.bits == 4 ? K_BLOCK_Q4 : f.bits == 5 ? K_BLOCK_Q5 : K_BLOCK_Q6;
-    const int64_t        n_supers = k / FJ_BLOCK / FJ_SUPER_BLOCKS;
+    const int file_block = f.bits == 4 ? K_BLOCK_Q4 : f.bits == 5 ? K_BLOCK_Q5 : K_BLOCK_Q6;
+    const int64_t n_supers = k / FJ_BLOCK / FJ_SUPER_BLOCKS;
     for (int64_t b = 0; b < n_supers; b++) {
         uint8_t *first = tile + fj_super_head(f);
         for (int r = 0; r < FJ_TILE_ROWS; r++) {
-            const uint8_t *src =
-                r < n_rows ? rows + (size_t)r * row_bytes + (size_t)b * (size_t)file_block : zero_block;
+            const uint8_t *src = r < n_rows ? rows + (size_t)r * row_bytes + (size_t)b * (size_t)file_block
+                                            : zero_block;
             memcpy(tile + 2 * r, f.has_min ? src : src + 208, 2);
             if (f.has_min)
                 memcpy(tile + 32 + 2 * r, src + 2, 2);

@@ -36,8 +36,8 @@ FJ_INLINE void file_codes(fj_form f, const uint8_t *src, uint32_t group[8])
 
 FJ_INLINE void pack_rows(fj_form f, const uint8_t *rows, size_t row_bytes, int n_rows, int64_t k, uint8_t *tile)
 {
-    const int      scales = f.has_min ? 4 : 2; /* bytes of d and m */
-    const int      file_block = scales + 4 * f.bits;
+    const int scales = f.has_min ? 4 : 2; /* bytes of d and m */
+    const int file_block = scales + 4 * f.bits;
     const uint16_t zero = 0;
     for (int64_t b = 0; b < k / FJ_BLOCK; b++, tile += fj_block_bytes(f)) {
         const uint8_t *src = rows + b * file_block;

@@ -9,10 +9,10 @@ static const int64_t ks[] = { 32, 64, 96, 256, 512, 768, 1536 };
 /* Rows at an odd address, farther apart than their length. */
 static void check_round_trip(const fj_pack *pack, int64_t k, int n_rows)
 {
-    uint8_t      tile[2][MOST_TILE + TEST_GUARD], rows[16 * 2 * MOST_K];
-    float        want[MOST_K], got[MOST_K + TEST_GUARD];
+    uint8_t tile[2][MOST_TILE + TEST_GUARD], rows[16 * 2 * MOST_K];
+    float want[MOST_K], got[MOST_K + TEST_GUARD];
     const size_t row_bytes = test_row_bytes(pack->dtype, k) + 5, tile_bytes = pack->tile_bytes(k);
-    uint8_t     *first = rows + 1;
+    uint8_t *first = rows + 1;
     CHECK(tile_bytes % 64 == 0 && tile_bytes <= MOST_TILE);
     for (int r = 0; r < n_rows; r++)
         test_fill_blocks(pack->dtype, first + (size_t)r * row_bytes, row_bytes - 5, (uint32_t)r);
@@ -50,7 +50,7 @@ TEST(missing_rows_of_a_tile_unpack_to_zeros)
 {
     for (int i = 0; i < FJ_PACK_TYPES; i++) {
         uint8_t row[512], tile[16 * 512];
-        float   got[256];
+        float got[256];
         test_fill_blocks(fj_packs[i]->dtype, row, test_row_bytes(fj_packs[i]->dtype, 256), 3);
         memset(tile, 0xff, sizeof tile);
         fj_packs[i]->pack(row, sizeof row, 1, 256, tile);

@@ -10,18 +10,18 @@ enum { MOST_M = 17, MOST_N = 64, MOST_K = 12544, LD_Y = MOST_N + 3 };
 /* A product: random weights of one type and quantized activations, both ending at a fence. */
 typedef struct product {
     const fj_pack *pack;
-    int            index;
-    int64_t        m, n, k;
-    size_t         x_bytes, row_bytes;
-    uint8_t       *rows, *tiles, *x;
-    test_fence     tile_fence, x_fence;
+    int index;
+    int64_t m, n, k;
+    size_t x_bytes, row_bytes;
+    uint8_t *rows, *tiles, *x;
+    test_fence tile_fence, x_fence;
 } product;
 
 static product product_open(int index, int64_t m, int64_t n, int64_t k)
 {
     product p = { .pack = fj_packs[index], .index = index, .m = m, .n = n, .k = k };
     int64_t n_tiles = (n + 15) / 16;
-    size_t  tile_bytes = p.pack->tile_bytes(k);
+    size_t tile_bytes = p.pack->tile_bytes(k);
     p.row_bytes = test_row_bytes(p.pack->dtype, k);
     p.x_bytes = (size_t)(k / 32) * sizeof(fj_q8_block);
     p.rows = malloc((size_t)n * p.row_bytes);
@@ -77,9 +77,9 @@ TEST(int8_products_have_the_bits_of_the_reference_at_every_level_and_size)
 {
     static const int64_t ks[] = { 32, 64, 96, 256, 512, 576, 768 };
     static const int64_t ms[] = { 1, 2, 3, 4, 5, 8, 9, 12, 13, 17 }, ns[] = { 1, 15, 16, 17, 33, 64 };
-    static float         want[MOST_M * LD_Y], y[MOST_M * LD_Y];
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
+    static float want[MOST_M * LD_Y], y[MOST_M * LD_Y];
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
     for (int type = 0; type < FJ_PACK_TYPES; type++)
         for (size_t s = 0; s < sizeof ks / sizeof *ks; s++) {
             if (ks[s] % fj_packs[type]->dtype->block_len != 0)
@@ -103,8 +103,8 @@ TEST(long_rows_are_summed_in_the_same_order)
         { 13, 17, 1280 }, { 12, 33, 2304 }, { 4, 17, 3328 }, { 1, 40, MOST_K }, { 2, 64, 6400 }
     };
     static float want[MOST_M * LD_Y], y[MOST_M * LD_Y];
-    fj_kernels   tables[TEST_TABLES];
-    int          n_tables = test_tables(tables);
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
     for (int type = 0; type < FJ_PACK_TYPES; type++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
             product p = product_open(type, sizes[s][0], sizes[s][1], sizes[s][2]);
@@ -120,8 +120,8 @@ TEST(long_rows_are_summed_in_the_same_order)
 TEST(a_row_of_an_int8_product_has_its_bits_wherever_it_stands)
 {
     static float all[MOST_M * LD_Y], one[MOST_M * LD_Y];
-    fj_kernels   tables[TEST_TABLES];
-    int          n_tables = test_tables(tables);
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
     for (int type = 0; type < FJ_PACK_TYPES; type++) {
         product p = product_open(type, MOST_M, MOST_N, 512);
         for (int t = 0; t < n_tables; t++) {
@@ -140,9 +140,9 @@ TEST(a_row_of_an_int8_product_has_its_bits_wherever_it_stands)
 /* The exact product of decoded weights and quantized activations, and the largest that a partial sum can be. */
 static double exact_product(const product *p, const float *w, const fj_q8_block *x, int64_t j, double *magnitude)
 {
-    fj_form        form = fj_forms[p->index];
+    fj_form form = fj_forms[p->index];
     const uint8_t *tile = p->tiles + (size_t)(j / 16) * p->pack->tile_bytes(p->k);
-    double         sum = 0, largest = form.offset ? form.offset : (1 << form.bits) - 1;
+    double sum = 0, largest = form.offset ? form.offset : (1 << form.bits) - 1;
     *magnitude = 0;
     for (int64_t b = 0; b < p->k / 32; b++) {
         float scale[2], min;
@@ -161,9 +161,9 @@ static double exact_product(const product *p, const float *w, const fj_q8_block 
 TEST(int8_products_are_those_of_decoded_weights_and_quantized_activations)
 {
     const int64_t m = 3, n = 33, k = 768;
-    static float  y[MOST_M * LD_Y], w[768];
-    fj_kernels    tables[TEST_TABLES];
-    int           n_tables = test_tables(tables);
+    static float y[MOST_M * LD_Y], w[768];
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
     for (int type = 0; type < FJ_PACK_TYPES; type++) {
         product p = product_open(type, m, n, k);
         for (int t = 0; t < n_tables; t++) {
@@ -172,8 +172,8 @@ TEST(int8_products_are_those_of_decoded_weights_and_quantized_activations)
                 fj_quant_of(p.pack->dtype)->decode(p.rows + (size_t)j * p.row_bytes, w, k);
                 for (int64_t i = 0; i < m; i++) {
                     double magnitude;
-                    double want =
-                        exact_product(&p, w, (const fj_q8_block *)(void *)(p.x + (size_t)i * p.x_bytes), j, &magnitude);
+                    double want = exact_product(&p, w, (const fj_q8_block *)(void *)(p.x + (size_t)i * p.x_bytes), j,
+                                                &magnitude);
                     CHECK(fabs((double)y[i * LD_Y + j] - want) <=
                           (2.0 * k / 32 + 4) * (double)test_epsilon * magnitude);
                 }
@@ -187,21 +187,21 @@ TEST(int8_products_are_those_of_decoded_weights_and_quantized_activations)
 TEST(int8_products_of_extreme_codes_do_not_saturate)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int type = 0; type < FJ_PACK_TYPES; type++)
         for (int byte = 0x7f; byte <= 0xff; byte += 0x80)
             for (int sign = -1; sign <= 1; sign += 2) {
                 const fj_dtype *dtype = fj_packs[type]->dtype;
-                uint8_t         row[512], tile[16 * 512];
-                float           x[256], w[256], y[2] = { 0, 0 };
-                fj_q8_block     q8[8];
-                double          want = 0;
+                uint8_t row[512], tile[16 * 512];
+                float x[256], w[256], y[2] = { 0, 0 };
+                fj_q8_block q8[8];
+                double want = 0;
                 memset(row, byte, sizeof row);
                 if (type == FJ_ROW_Q8_0 && byte == 0xff)
                     memset(row, 0x80, sizeof row); /* -128 */
                 for (size_t at = 0; at + (size_t)dtype->block_bytes <= test_row_bytes(dtype, 256);
                      at += (size_t)dtype->block_bytes) {
-                    uint8_t             *half = row + at + (dtype == &fj_q6_k ? 208 : 0);
+                    uint8_t *half = row + at + (dtype == &fj_q6_k ? 208 : 0);
                     static const uint8_t ones[4] = { 0x00, 0x3c, 0x00, 0x3c };
                     memcpy(half, ones, fj_forms[type].has_min ? 4 : 2);
                 }
@@ -222,14 +222,14 @@ TEST(int8_products_of_extreme_codes_do_not_saturate)
 TEST(decoding_has_the_bits_of_decode_at_every_level)
 {
     static uint8_t blocks[4096];
-    static float   want[1536], got[1536 + TEST_GUARD];
-    fj_kernels     tables[TEST_TABLES];
-    int            n_tables = test_tables(tables);
-    test_fence     fence = test_fence_open(sizeof blocks);
+    static float want[1536], got[1536 + TEST_GUARD];
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    test_fence fence = test_fence_open(sizeof blocks);
     for (int type = 0; type < FJ_PACK_TYPES; type++) {
         const fj_dtype *dtype = fj_packs[type]->dtype;
         for (int64_t n = dtype->block_len; n <= 5 * dtype->block_len; n += dtype->block_len) {
-            size_t   bytes = test_row_bytes(dtype, n);
+            size_t bytes = test_row_bytes(dtype, n);
             uint8_t *src = (uint8_t *)fence.pages + fence.size - bytes;
             test_fill_blocks(dtype, src, bytes, (uint32_t)n);
             fj_quant_of(dtype)->decode(src, want, n);
@@ -249,7 +249,7 @@ TEST(decoding_has_the_bits_of_decode_at_every_level)
 static void check_block(const fj_q8_block *q8, const float *x)
 {
     float amax = 0;
-    int   sum[2] = { 0, 0 };
+    int sum[2] = { 0, 0 };
     for (int i = 0; i < 32; i++)
         amax = fmaxf(amax, fabsf(x[i]));
     CHECK(q8->scale == amax / 127);
@@ -265,11 +265,11 @@ TEST(activations_are_rounded_to_the_nearest_at_every_level)
 {
     enum { K = 32 * 40 };
     static const float scales[] = { 1, 1e-6f, 1e-28f, 3e38f };
-    fj_q8_block        want[40], got[41];
-    fj_kernels         tables[TEST_TABLES];
-    int                n_tables = test_tables(tables);
-    test_fence         fence = test_fence_open(K * sizeof(float));
-    float             *x = test_floats(&fence, K);
+    fj_q8_block want[40], got[41];
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    test_fence fence = test_fence_open(K * sizeof(float));
+    float *x = test_floats(&fence, K);
     for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
         test_fill(x, K, 5 + s, 1);
         for (int i = 0; i < K; i++)
@@ -293,12 +293,12 @@ TEST(activations_are_rounded_to_the_nearest_at_every_level)
 TEST(a_block_of_activations_that_is_not_finite_shows_in_every_product)
 {
     static const float odd[] = { NAN, INFINITY, -INFINITY };
-    fj_kernels         tables[TEST_TABLES];
-    int                n_tables = test_tables(tables);
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++)
         for (size_t s = 0; s < sizeof odd / sizeof *odd; s++) {
-            float       x[64] = { 1, 2, 3 }, y[1] = { 0 };
-            uint8_t     row[2][34] = { { 0 } }, tile[2048];
+            float x[64] = { 1, 2, 3 }, y[1] = { 0 };
+            uint8_t row[2][34] = { { 0 } }, tile[2048];
             fj_q8_block q8[2];
             x[40] = odd[s];
             fj_pack_q8_0.pack(row, sizeof row, 1, 64, tile);
@@ -314,10 +314,10 @@ TEST(a_block_of_activations_that_is_not_finite_shows_in_every_product)
 TEST(activations_of_zero_or_next_to_nothing_become_zeros)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
-        float             x[64] = { [33] = 1e-40f, [50] = -FLT_MIN };
-        fj_q8_block       got[2];
+        float x[64] = { [33] = 1e-40f, [50] = -FLT_MIN };
+        fj_q8_block got[2];
         const fj_q8_block zero = { 0 };
         memset(got, 0x33, sizeof got);
         tables[t].quantize_row_q8(x, got, 64);

@@ -9,9 +9,9 @@ static const int64_t sizes[] = { 1, 7, 15, 16, 17, 31, 32, 33, 64, 65, 576, 769 
 /* Rows before the fence: inputs, results, and what the results of ref are. */
 typedef struct rows_case {
     test_fence fence[INPUTS + OUTPUTS];
-    float     *in[INPUTS], *out[OUTPUTS], want[OUTPUTS][MOST];
-    int64_t    n;
-    bool       add;
+    float *in[INPUTS], *out[OUTPUTS], want[OUTPUTS][MOST];
+    int64_t n;
+    bool add;
 } rows_case;
 
 /* One kernel: writes out[…] from in[…]; returns its sum, or 0. */
@@ -139,11 +139,11 @@ static double sum_squares(const fj_kernels *k, float *const *out, float *const *
  * n/16 + 5 more of the sum of its terms; largest: of a value's terms, by hand from the equation. */
 static const struct {
     const char *name;
-    row_fn     *run;
-    double      steps, largest, sum_largest; /* sum_largest 0: no sum enters a value */
-    bool        returns_sum;
+    row_fn *run;
+    double steps, largest, sum_largest; /* sum_largest 0: no sum enters a value */
+    bool returns_sum;
 } kernels[] = {
-    { "rms_norm", rms_norm, 5, 16, 4, true },         /* rstd and y: n/16 roundings of the mean, halved by the root */
+    { "rms_norm", rms_norm, 5, 16, 4, true }, /* rstd and y: n/16 roundings of the mean, halved by the root */
     { "rms_norm_grad", rms_norm_grad, 8, 8, 4, false },
     { "add", add_rows, 0, 4, 0, false },
     { "axpy", axpy, 2, 5, 0, false },
@@ -160,7 +160,8 @@ static const struct {
     { "max", max, 0, 0, 0, false },
     { "exp", exp_of, 4, 91, 91, true },
     { "dot", dot, 0, 0, 4, true },
-    { "sum_squares", sum_squares, 0, 0, 0x1p-26, true }, /* in double: the last rounding of f32 counts as nothing here */
+    { "sum_squares", sum_squares, 0, 0, 0x1p-26,
+      true }, /* in double: the last rounding of f32 counts as nothing here */
 };
 
 static void open_case(rows_case *c)
@@ -218,8 +219,8 @@ static void check_against_ref(rows_case *c, size_t i, const fj_kernels *ref, con
 TEST(row_kernels_agree_with_the_reference_at_all_tails_and_stay_within_their_rows)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
-    rows_case  c;
+    int n_tables = test_tables(tables);
+    rows_case c;
     open_case(&c);
     for (size_t s = 0; s < FJ_LEN(sizes); s++) {
         shape_case(&c, sizes[s]);
@@ -235,8 +236,8 @@ TEST(row_kernels_agree_with_the_reference_at_all_tails_and_stay_within_their_row
 TEST(row_kernels_have_the_same_bits_with_avx2_and_avx512)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
-    rows_case  c;
+    int n_tables = test_tables(tables);
+    rows_case c;
     open_case(&c);
     for (size_t s = 0; s < FJ_LEN(sizes); s++) {
         shape_case(&c, sizes[s]);
@@ -259,9 +260,9 @@ TEST(row_kernels_have_the_same_bits_with_avx2_and_avx512)
 TEST(row_kernels_may_write_over_their_input)
 {
     static row_fn *const in_place[] = { add_rows, scale, exp_of, rope_half, rope_pairs, silu_mul };
-    fj_kernels           tables[TEST_TABLES];
-    int                  n_tables = test_tables(tables);
-    rows_case            c = { .add = false };
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    rows_case c = { .add = false };
     open_case(&c);
     for (size_t s = 0; s < FJ_LEN(sizes); s++)
         for (size_t i = 0; i < FJ_LEN(in_place); i++)
@@ -280,7 +281,7 @@ TEST(row_kernels_may_write_over_their_input)
 TEST(a_rotation_and_its_inverse_give_the_row_back)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++)
         for (int half = 0; half < 2; half++)
             for (int64_t r = 2; r <= 128; r += 6) {
@@ -292,14 +293,15 @@ TEST(a_rotation_and_its_inverse_give_the_row_back)
                 CHECK(fabsf(y[0] - x[0]) + fabsf(y[r - 1] - x[r - 1]) > 1e-3f);
                 tables[t].rope_head(y, y, cosines, sines, r, half, true, false);
                 for (int64_t j = 0; j < r; j++)
-                    CHECK(fabsf(y[j] - x[j]) <= 12 * test_epsilon); /* 2 x 3 roundings of up to 1.4, cos^2 + sin^2 is 1 within 3 */
+                    CHECK(fabsf(y[j] - x[j]) <=
+                          12 * test_epsilon); /* 2 x 3 roundings of up to 1.4, cos^2 + sin^2 is 1 within 3 */
             }
 }
 
 TEST(exp_is_exact_to_two_tenths_of_a_millionth_and_ends_at_zero_and_infinity)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         double worst = 0;
         for (int i = -87300; i < 88700; i += 16) {
@@ -321,7 +323,7 @@ TEST(exp_is_exact_to_two_tenths_of_a_millionth_and_ends_at_zero_and_infinity)
 TEST(silu_is_right_far_from_zero)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         float gate[] = { -500, -100, -80, 0, 20, 100, 500 }, up[] = { 1, 1, 1, 1, 1, 1, 1 }, y[7];
         tables[t].silu_mul_row(y, gate, up, 7);
@@ -333,7 +335,7 @@ TEST(silu_is_right_far_from_zero)
 TEST(the_largest_of_a_row_is_found_in_every_place_and_of_nothing_is_minus_infinity)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         float x[40];
         CHECK(tables[t].max_row(x, 0) == -INFINITY);
@@ -350,7 +352,7 @@ TEST(the_largest_of_a_row_is_found_in_every_place_and_of_nothing_is_minus_infini
 TEST(the_sum_of_squares_of_a_row_keeps_what_f32_would_lose)
 {
     fj_kernels tables[TEST_TABLES];
-    int        n_tables = test_tables(tables);
+    int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         float x[100];
         for (int i = 0; i < 100; i++)

@@ -107,7 +107,8 @@ static fj_status unknown_target(const fj_model *m, fj_text target, fj_err *err)
             at--;
         fj_str_printf(&known, "%s%.*s", known.len ? ", " : "", (int)(module.len - at), module.data + at);
     }
-    (void)fj_fail(err, FJ_ERR_USAGE, "lora_target '%.*s' matches no linear matrix of this model", (int)target.len, target.data);
+    (void)fj_fail(err, FJ_ERR_USAGE, "lora_target '%.*s' matches no linear matrix of this model", (int)target.len,
+                  target.data);
     (void)fj_hint(err, "it has: %s; or all", known.data ? known.data : "none");
     fj_str_free(&known);
     return err->status;
@@ -147,7 +148,8 @@ fj_status fj_adapter_new(const fj_model *m, const fj_lora_settings *s, fj_adapte
         free(is_target);
         return fj_fail(err, FJ_ERR_USAGE, "lora_rank is %lld, wanted 1 to %d", (long long)s->rank, MAX_RANK);
     }
-    fj_status st = is_target ? new_adapter(&a, m->n_weights, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter");
+    fj_status st = is_target ? new_adapter(&a, m->n_weights, err)
+                             : fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter");
     if (!st)
         st = choose(m, targets, n, is_target, err);
     for (int i = 0; !st && i < m->n_weights; i++) {
@@ -178,8 +180,8 @@ fj_status fj_adapter_new(const fj_model *m, const fj_lora_settings *s, fj_adapte
 static fj_status check_config(const fj_json *c, const char *folder, fj_err *err)
 {
     static const char *const off[] = { "use_dora", "lora_bias", "fan_in_fan_out", "use_qalora" };
-    static const char *const empty[] = { "modules_to_save", "target_parameters", "layer_replication", "alora_invocation_tokens",
-                                         "trainable_token_indices", "megatron_config" };
+    static const char *const empty[] = { "modules_to_save",         "target_parameters",       "layer_replication",
+                                         "alora_invocation_tokens", "trainable_token_indices", "megatron_config" };
     const char *type = fj_json_string(fj_json_get(c, "peft_type"), "");
     if (strcmp(type, "LORA"))
         return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: peft_type '%s', forja applies LORA", folder, type);
@@ -215,14 +217,15 @@ static void copy_rows(const fj_model *m, const fj_weight *w, const float *from, 
     free(order);
 }
 
-static fj_status read_half(const fj_model *m, fj_adapter *a, const fj_tensor *t, fj_lora *l, bool is_b, const char *folder, fj_err *err)
+static fj_status read_half(const fj_model *m, fj_adapter *a, const fj_tensor *t, fj_lora *l, bool is_b,
+                           const char *folder, fj_err *err)
 {
     char got[96], wanted[96];
     fj_shape shape = is_b ? fj_shape_2(l->weight->shape.dim[0], l->rank) : fj_shape_2(l->rank, l->weight->shape.dim[1]);
     const fj_quant *q = fj_quant_of(t->dtype);
     if (!fj_shape_equal(&t->shape, &shape) || !q || !t->dtype->is_float)
-        return fj_fail(err, FJ_ERR_SHAPE, "%s: '%s' is %s %s, wanted %s", folder, t->name, t->dtype->name, fj_shape_text(&t->shape, got),
-                       fj_shape_text(&shape, wanted));
+        return fj_fail(err, FJ_ERR_SHAPE, "%s: '%s' is %s %s, wanted %s", folder, t->name, t->dtype->name,
+                       fj_shape_text(&t->shape, got), fj_shape_text(&shape, wanted));
     int64_t n = fj_shape_count(&shape);
     float *values = fj_arena_array(a->arena, (size_t)n, sizeof(float));
     if (!values)
@@ -238,8 +241,8 @@ static fj_status read_half(const fj_model *m, fj_adapter *a, const fj_tensor *t,
     return FJ_OK;
 }
 
-static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w, const fj_source *s, const fj_json *config,
-                           const char *folder, size_t *n_read, fj_err *err)
+static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w, const fj_source *s,
+                           const fj_json *config, const char *folder, size_t *n_read, fj_err *err)
 {
     fj_text module = module_of(m, w);
     if (!module.data)
@@ -254,7 +257,8 @@ static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w,
     if (!ta || !tb)
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' without its other half", folder, ta ? name_a : name_b);
     double rank = patterned(fj_json_get(config, "rank_pattern"), module, fj_json_real(fj_json_get(config, "r"), 0));
-    double alpha = patterned(fj_json_get(config, "alpha_pattern"), module, fj_json_real(fj_json_get(config, "lora_alpha"), 8));
+    double alpha = patterned(fj_json_get(config, "alpha_pattern"), module,
+                             fj_json_real(fj_json_get(config, "lora_alpha"), 8));
     if (rank < 1 || rank > MAX_RANK || rank != floor(rank))
         return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: rank %g, wanted 1 to %d", folder, rank, MAX_RANK);
     fj_status st = add_pair(a, w, (int64_t)rank, err);
@@ -285,8 +289,8 @@ static fj_status unread(const fj_adapter *a, const fj_model *m, const fj_source 
     return FJ_OK;
 }
 
-fj_status fj_adapter_open(const fj_model *m, const fj_json *config, const fj_source *tensors, const char *folder, fj_adapter **out,
-                          fj_err *err)
+fj_status fj_adapter_open(const fj_model *m, const fj_json *config, const fj_source *tensors, const char *folder,
+                          fj_adapter **out, fj_err *err)
 {
     fj_adapter *a = NULL;
     size_t n_read = 0;
@@ -312,7 +316,8 @@ fj_status fj_adapter_open(const fj_model *m, const fj_json *config, const fj_sou
 const char *fj_adapter_name(const fj_model *m, fj_adapter *a, const fj_lora *l, bool is_b)
 {
     fj_text module = module_of(m, l->weight);
-    return fj_arena_printf(a->arena, "base_model.model.%.*s.lora_%c.weight", (int)module.len, module.data, is_b ? 'B' : 'A');
+    return fj_arena_printf(a->arena, "base_model.model.%.*s.lora_%c.weight", (int)module.len, module.data,
+                           is_b ? 'B' : 'A');
 }
 
 void fj_adapter_export(const fj_model *m, const fj_lora *l, bool is_b, float *dst)
@@ -336,15 +341,21 @@ fj_json *fj_adapter_config(const fj_model *m, const fj_adapter *a, const fj_lora
             at--;
         ok = fj_json_add(targets, fj_json_new_text(module.data + at, module.len - at));
     }
-    ok = ok && fj_json_set(c, "peft_type", fj_json_new_text("LORA", 4)) && fj_json_set(c, "task_type", fj_json_new_text("CAUSAL_LM", 9)) &&
-         fj_json_set(c, "base_model_name_or_path", fj_json_new_text(base, strlen(base))) && fj_json_set(c, "r", fj_json_new_int(s->rank)) &&
-         fj_json_set(c, "lora_alpha", s->alpha == floor(s->alpha) ? fj_json_new_int((int64_t)s->alpha) : fj_json_new_real(s->alpha)) &&
+    ok = ok && fj_json_set(c, "peft_type", fj_json_new_text("LORA", 4)) &&
+         fj_json_set(c, "task_type", fj_json_new_text("CAUSAL_LM", 9)) &&
+         fj_json_set(c, "base_model_name_or_path", fj_json_new_text(base, strlen(base))) &&
+         fj_json_set(c, "r", fj_json_new_int(s->rank)) &&
+         fj_json_set(c, "lora_alpha",
+                     s->alpha == floor(s->alpha) ? fj_json_new_int((int64_t)s->alpha) : fj_json_new_real(s->alpha)) &&
          fj_json_set(c, "lora_dropout", fj_json_new_real(s->dropout)) && fj_json_set(c, "target_modules", targets) &&
-         fj_json_set(c, "bias", fj_json_new_text("none", 4)) && fj_json_set(c, "use_rslora", fj_json_new_bool(s->use_rslora)) &&
-         fj_json_set(c, "use_dora", fj_json_new_bool(false)) && fj_json_set(c, "fan_in_fan_out", fj_json_new_bool(false)) &&
-         fj_json_set(c, "init_lora_weights", fj_json_new_bool(true)) && fj_json_set(c, "inference_mode", fj_json_new_bool(true)) &&
-         fj_json_set(c, "modules_to_save", fj_json_new_null()) && fj_json_set(c, "rank_pattern", fj_json_new_object()) &&
-         fj_json_set(c, "alpha_pattern", fj_json_new_object());
+         fj_json_set(c, "bias", fj_json_new_text("none", 4)) &&
+         fj_json_set(c, "use_rslora", fj_json_new_bool(s->use_rslora)) &&
+         fj_json_set(c, "use_dora", fj_json_new_bool(false)) &&
+         fj_json_set(c, "fan_in_fan_out", fj_json_new_bool(false)) &&
+         fj_json_set(c, "init_lora_weights", fj_json_new_bool(true)) &&
+         fj_json_set(c, "inference_mode", fj_json_new_bool(true)) &&
+         fj_json_set(c, "modules_to_save", fj_json_new_null()) &&
+         fj_json_set(c, "rank_pattern", fj_json_new_object()) && fj_json_set(c, "alpha_pattern", fj_json_new_object());
     if (ok)
         return c;
     fj_json_free(c);

@@ -50,8 +50,11 @@ fj_value *fj_block_attention(fj_build *b, fj_value *x, int layer)
 {
     const fj_hparams *hp = &b->m->hp;
     const fj_role *qkv[] = { &fj_role_attn_q, &fj_role_attn_k, &fj_role_attn_v }, *output[] = { &fj_role_attn_output };
-    fj_attention_shape s = { .n_heads = hp->n_heads, .n_kv_heads = hp->n_kv_heads, .d_head = hp->d_head,
-                             .scale = 1.0 / sqrt((double)hp->d_head), .window = hp->window };
+    fj_attention_shape s = { .n_heads = hp->n_heads,
+                             .n_kv_heads = hp->n_kv_heads,
+                             .d_head = hp->d_head,
+                             .scale = 1.0 / sqrt((double)hp->d_head),
+                             .window = hp->window };
     fj_value *p[3], *y;
     fj_block_project(b, x, qkv, 3, layer, p);
     p[0] = fj_rope(b->g, p[0], b->rope, hp->n_heads, hp->d_head, hp->rope_half);

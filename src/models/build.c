@@ -11,7 +11,8 @@ void fj_build_start(fj_build *b, const fj_build_sizes *s)
     fj_graph *g = b->g;
     b->ids = fj_graph_external(g, "ids", &fj_i32, FJ_ROWS, fj_shape_1(s->rows));
     b->pos = fj_graph_external(g, "positions", &fj_i32, FJ_ROWS, fj_shape_1(s->rows));
-    b->tiles = fj_graph_external(g, "tiles", &fj_i32, FJ_TILES, fj_shape_2(s->tiles, sizeof(fj_tile) / sizeof(int32_t)));
+    b->tiles = fj_graph_external(g, "tiles", &fj_i32, FJ_TILES,
+                                 fj_shape_2(s->tiles, sizeof(fj_tile) / sizeof(int32_t)));
     if (s->out_rows)
         b->select = fj_graph_external(g, "rows of the head", &fj_i32, FJ_OUT_ROWS, fj_shape_1(s->out_rows));
     if (b->is_cached) {
@@ -36,7 +37,9 @@ static fj_value *parameter(fj_build *b, const fj_weight *w, const fj_lora *l, bo
         b->cap_params = cap;
     }
     fj_parameter *p = &b->params[b->n_params++];
-    *p = (fj_parameter){ .value = fj_graph_parameter(b->g, w ? w->name : l->weight->name, shape), .weight = w, .lora = l, .is_b = is_b };
+    *p = (fj_parameter){
+        .value = fj_graph_parameter(b->g, w ? w->name : l->weight->name, shape), .weight = w, .lora = l, .is_b = is_b
+    };
     return p->value;
 }
 

@@ -6,8 +6,8 @@
 
 typedef struct key {
     const char *name;
-    int64_t    *to;
-    int64_t     most, fallback; /* fallback 0: the key must be there */
+    int64_t *to;
+    int64_t most, fallback; /* fallback 0: the key must be there */
 } key;
 
 static fj_status read_key(const fj_json *config, const key *k, fj_err *err)
@@ -20,7 +20,8 @@ static fj_status read_key(const fj_json *config, const key *k, fj_err *err)
         return FJ_OK;
     }
     if (!fj_json_is_integer(v) || fj_json_int(v, 0) < 1 || fj_json_int(v, 0) > k->most)
-        return fj_fail(err, FJ_ERR_FORMAT, "config.json: '%s' must be a whole number from 1 to %lld", k->name, (long long)k->most);
+        return fj_fail(err, FJ_ERR_FORMAT, "config.json: '%s' must be a whole number from 1 to %lld", k->name,
+                       (long long)k->most);
     *k->to = fj_json_int(v, 0);
     return FJ_OK;
 }
@@ -28,12 +29,9 @@ static fj_status read_key(const fj_json *config, const key *k, fj_err *err)
 fj_status fj_config_core(const fj_json *config, fj_hparams *hp, fj_err *err)
 {
     const key first[] = {
-        { "hidden_size", &hp->d_model, 1 << 20, 0 },
-        { "intermediate_size", &hp->d_ff, 1 << 22, 0 },
-        { "num_hidden_layers", &hp->n_layers, 4096, 0 },
-        { "num_attention_heads", &hp->n_heads, 65536, 0 },
-        { "vocab_size", &hp->n_vocab, 1 << 24, 0 },
-        { "max_position_embeddings", &hp->n_ctx, 1 << 30, 2048 },
+        { "hidden_size", &hp->d_model, 1 << 20, 0 },     { "intermediate_size", &hp->d_ff, 1 << 22, 0 },
+        { "num_hidden_layers", &hp->n_layers, 4096, 0 }, { "num_attention_heads", &hp->n_heads, 65536, 0 },
+        { "vocab_size", &hp->n_vocab, 1 << 24, 0 },      { "max_position_embeddings", &hp->n_ctx, 1 << 30, 2048 },
     };
     for (size_t i = 0; i < FJ_LEN(first); i++) {
         fj_status st = read_key(config, &first[i], err);
@@ -50,7 +48,8 @@ fj_status fj_config_core(const fj_json *config, fj_hparams *hp, fj_err *err)
             return st;
     }
     if (hp->n_heads % hp->n_kv_heads)
-        return fj_fail(err, FJ_ERR_FORMAT, "config.json: %lld attention heads are not a multiple of %lld key/value heads",
+        return fj_fail(err, FJ_ERR_FORMAT,
+                       "config.json: %lld attention heads are not a multiple of %lld key/value heads",
                        (long long)hp->n_heads, (long long)hp->n_kv_heads);
     if (hp->d_head % 2)
         return fj_fail(err, FJ_ERR_FORMAT, "config.json: head_dim %lld is odd", (long long)hp->d_head);

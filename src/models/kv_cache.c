@@ -16,7 +16,8 @@ size_t fj_kv_cache_bytes(const fj_model *m, int64_t n_seqs, int64_t n_ctx, const
     return (size_t)(n_seqs * fj_blocks(n_ctx, FJ_TILE_ROWS)) * page_bytes(m, dtype);
 }
 
-fj_status fj_kv_cache_open(const fj_model *m, int64_t n_seqs, int64_t n_ctx, const fj_dtype *dtype, fj_kv_cache *c, fj_err *err)
+fj_status fj_kv_cache_open(const fj_model *m, int64_t n_seqs, int64_t n_ctx, const fj_dtype *dtype, fj_kv_cache *c,
+                           fj_err *err)
 {
     *c = (fj_kv_cache){ .dtype = dtype, .page_bytes = page_bytes(m, dtype), .n_seqs = n_seqs };
     c->pages_per_seq = fj_blocks(n_ctx, FJ_TILE_ROWS);
@@ -79,7 +80,8 @@ void fj_kv_cache_grow(fj_kv_cache *c, int64_t seq, int64_t length)
             continue;
         int32_t page = take_page(c);
         if (shared >= 0) {
-            memcpy(c->data.data + (size_t)page * c->page_bytes, c->data.data + (size_t)shared * c->page_bytes, c->page_bytes);
+            memcpy(c->data.data + (size_t)page * c->page_bytes, c->data.data + (size_t)shared * c->page_bytes,
+                   c->page_bytes);
             c->n_users[shared]--;
         }
         table[i] = page;

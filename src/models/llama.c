@@ -61,7 +61,8 @@ static fj_status read_rope(const fj_json *config, fj_hparams *hp, fj_err *err)
     const fj_json *r = fj_json_get(config, "rope_parameters");
     if (!fj_json_is_object(r))
         r = fj_json_get(config, "rope_scaling");
-    hp->rope_theta = fj_json_real(fj_json_get(r, "rope_theta"), fj_json_real(fj_json_get(config, "rope_theta"), 10000.0));
+    hp->rope_theta = fj_json_real(fj_json_get(r, "rope_theta"),
+                                  fj_json_real(fj_json_get(config, "rope_theta"), 10000.0));
     if (!(hp->rope_theta > 0))
         return fj_fail(err, FJ_ERR_FORMAT, "config.json: rope_theta is %g", hp->rope_theta);
     const char *kind = fj_json_string(fj_json_get(r, "rope_type"), fj_json_string(fj_json_get(r, "type"), "default"));
@@ -75,14 +76,15 @@ static fj_status read_rope(const fj_json *config, fj_hparams *hp, fj_err *err)
         return FJ_OK;
     }
     if (strcmp(kind, "llama3"))
-        return fj_fail(err, FJ_ERR_FORMAT, "config.json: rope scaling '%s' is not known; llama has default, linear and llama3", kind);
+        return fj_fail(err, FJ_ERR_FORMAT,
+                       "config.json: rope scaling '%s' is not known; llama has default, linear and llama3", kind);
     hp->rope_kind = FJ_ROPE_LLAMA3;
     hp->rope_low = fj_json_real(fj_json_get(r, "low_freq_factor"), 1);
     hp->rope_high = fj_json_real(fj_json_get(r, "high_freq_factor"), 4);
     hp->rope_original = fj_json_real(fj_json_get(r, "original_max_position_embeddings"), 8192);
     if (!(hp->rope_low > 0) || !(hp->rope_high > hp->rope_low) || !(hp->rope_original > 0))
-        return fj_fail(err, FJ_ERR_FORMAT, "config.json: llama3 rope scaling with low %g, high %g, original length %g", hp->rope_low,
-                       hp->rope_high, hp->rope_original);
+        return fj_fail(err, FJ_ERR_FORMAT, "config.json: llama3 rope scaling with low %g, high %g, original length %g",
+                       hp->rope_low, hp->rope_high, hp->rope_original);
     return FJ_OK;
 }
 

@@ -86,11 +86,11 @@ static fj_status attach(fj_model *m, fj_weight *w, const fj_tensor *t, fj_err *e
 {
     char got[96], wanted[96];
     if (!fj_shape_equal(&t->shape, &w->shape))
-        return fj_fail(err, FJ_ERR_SHAPE, "%s: '%s' is %s, config says %s", m->source->path, t->name, fj_shape_text(&t->shape, got),
-                       fj_shape_text(&w->shape, wanted));
+        return fj_fail(err, FJ_ERR_SHAPE, "%s: '%s' is %s, config says %s", m->source->path, t->name,
+                       fj_shape_text(&t->shape, got), fj_shape_text(&w->shape, wanted));
     if (!t->dtype->is_float && !t->dtype->is_quantized)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type %s, which is no type of weights", m->source->path, t->name,
-                       t->dtype->name);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type %s, which is no type of weights", m->source->path,
+                       t->name, t->dtype->name);
     if (t->shape.rank == 1 && fj_shape_count(&t->shape) % t->dtype->block_len)
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is a vector of type %s", m->source->path, t->name, t->dtype->name);
     w->stored = t;
@@ -132,10 +132,10 @@ static fj_status check_rest(const fj_model *m, fj_err *err)
         if (m->hp.is_tied && m->naming == FJ_NAMING_HF && !strcmp(t->name, "lm_head.weight"))
             is_ignored = true; /* a stored copy of the tied head */
         if (!is_ignored) {
-            st = fj_fail(err, FJ_ERR_FORMAT, "%s: tensor '%s' has no place in a %s model of this configuration", m->source->path, t->name,
-                         m->family->name);
-            (void)fj_hint(err, "config.json may belong to another model (layers %lld, tied head: %s)", (long long)m->hp.n_layers,
-                          m->hp.is_tied ? "yes" : "no");
+            st = fj_fail(err, FJ_ERR_FORMAT, "%s: tensor '%s' has no place in a %s model of this configuration",
+                         m->source->path, t->name, m->family->name);
+            (void)fj_hint(err, "config.json may belong to another model (layers %lld, tied head: %s)",
+                          (long long)m->hp.n_layers, m->hp.is_tied ? "yes" : "no");
         }
     }
     free(is_taken);
@@ -162,8 +162,12 @@ static fj_status list_weights(fj_model *m, fj_err *err)
         if (!is_in_model(&m->hp, row, planned))
             continue;
         for (int layer = 0; layer < (row->role->in_layer ? m->hp.n_layers : 1); layer++) {
-            m->weights[at] = (fj_weight){ .name = row->role->name, .role = row->role, .layer = row->role->in_layer ? layer : -1,
-                                          .is_bias = row->is_bias, .dtype = &fj_f32, .shape = shape_of(&m->hp, row) };
+            m->weights[at] = (fj_weight){ .name = row->role->name,
+                                          .role = row->role,
+                                          .layer = row->role->in_layer ? layer : -1,
+                                          .is_bias = row->is_bias,
+                                          .dtype = &fj_f32,
+                                          .shape = shape_of(&m->hp, row) };
             m->rows[at++] = row;
         }
     }
@@ -241,7 +245,8 @@ fj_status fj_model_describe(const fj_json *config, const fj_dtype *dtype, fj_mod
     fj_model *m = NULL;
     fj_status st = new_model(config, NULL, &m, err);
     if (!dtype) {
-        const char *stored = fj_json_string(fj_json_get(config, "torch_dtype"), fj_json_string(fj_json_get(config, "dtype"), "bfloat16"));
+        const char *stored = fj_json_string(fj_json_get(config, "torch_dtype"),
+                                            fj_json_string(fj_json_get(config, "dtype"), "bfloat16"));
         dtype = strstr(stored, "float32") ? &fj_f32 : strstr(stored, "bfloat16") ? &fj_bf16 : &fj_f16;
     }
     for (int i = 0; !st && i < m->n_weights; i++)

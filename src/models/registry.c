@@ -32,7 +32,8 @@ fj_status fj_family_of(const fj_json *config, const fj_family **out, fj_err *err
     if (!arch && !type)
         return fj_fail(err, FJ_ERR_FORMAT, "config.json has no model_type");
     const char *wanted = arch ? arch : type, *nearest = fj_nearest(wanted, names, n);
-    (void)fj_fail(err, FJ_ERR_FORMAT, "%s '%s' is not a model family that forja knows", arch ? "architecture" : "model_type", wanted);
+    (void)fj_fail(err, FJ_ERR_FORMAT, "%s '%s' is not a model family that forja knows",
+                  arch ? "architecture" : "model_type", wanted);
     return nearest ? fj_hint(err, "the nearest known is '%s'", nearest)
                    : fj_hint(err, "forja runs these families: llama, mistral (and what shares their graph)");
 }

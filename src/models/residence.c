@@ -46,7 +46,7 @@ size_t fj_model_repacked_bytes(const fj_model *m)
 
 typedef struct job {
     const fj_weight *w;
-    unsigned char   *to;
+    unsigned char *to;
 } job;
 
 static void pack_tile(void *context, int64_t part, int worker)

@@ -12,26 +12,26 @@
 enum { N_GRAPHS = 4, DEFAULT_CTX = 4096, DEFAULT_CHUNK = 512, MOST_CTX = 1 << 24 };
 
 typedef struct plan {
-    int64_t   capacity;
+    int64_t capacity;
     fj_graph *g;
-    fj_build  b;
+    fj_build b;
     fj_value *result;
 } plan;
 
 struct fj_session {
     const fj_model *m;
     fj_session_settings s;
-    fj_kv_cache     cache;
-    plan            plans[N_GRAPHS];
-    int             n_plans;
-    fj_buffer       memory; /* the step arena, then the scratch of the workers */
-    size_t          arena_bytes;
-    fj_run          run;
-    fj_err          build_err;
-    int32_t        *ids, *pos, *select; /* chunk rows each */
-    fj_tile        *tiles;
-    int64_t        *start; /* of each sequence: its length before the call */
-    fj_arena       *arena;
+    fj_kv_cache cache;
+    plan plans[N_GRAPHS];
+    int n_plans;
+    fj_buffer memory; /* the step arena, then the scratch of the workers */
+    size_t arena_bytes;
+    fj_run run;
+    fj_err build_err;
+    int32_t *ids, *pos, *select; /* chunk rows each */
+    fj_tile *tiles;
+    int64_t *start; /* of each sequence: its length before the call */
+    fj_arena *arena;
 };
 
 static fj_session_settings settled(const fj_model *m, const fj_session_settings *s)
@@ -51,15 +51,20 @@ static const fj_dtype *cache_dtype(const fj_model *m, const fj_session_settings 
     return s->fast && fj_model_head(m)->dtype != &fj_f32 ? &fj_f16 : &fj_f32;
 }
 
-static fj_status make_plan(const fj_model *m, const fj_session_settings *s, int64_t capacity, const fj_run *run, plan *p, fj_err *err)
+static fj_status make_plan(const fj_model *m, const fj_session_settings *s, int64_t capacity, const fj_run *run,
+                           plan *p, fj_err *err)
 {
     p->capacity = capacity;
     p->g = fj_graph_new(err);
     if (!p->g)
         return err->status;
     p->b = (fj_build){ .g = p->g, .m = m, .adapter = s->adapter, .is_cached = true };
-    fj_build_sizes sizes = { .rows = capacity, .out_rows = capacity, .tiles = capacity, .seqs = s->n_seqs,
-                             .pages_per_seq = fj_blocks(s->n_ctx, FJ_TILE_ROWS), .cache_dtype = cache_dtype(m, s) };
+    fj_build_sizes sizes = { .rows = capacity,
+                             .out_rows = capacity,
+                             .tiles = capacity,
+                             .seqs = s->n_seqs,
+                             .pages_per_seq = fj_blocks(s->n_ctx, FJ_TILE_ROWS),
+                             .cache_dtype = cache_dtype(m, s) };
     fj_build_start(&p->b, &sizes);
     p->result = fj_build_hidden(&p->b, s->stop_layer);
     if (s->wants_hidden)
@@ -80,8 +85,8 @@ static int capacities(const fj_session_settings *s, int64_t out[N_GRAPHS])
     return n;
 }
 
-static fj_status make_plans(const fj_model *m, const fj_session_settings *s, const fj_run *run, plan *plans, int *n_plans,
-                            size_t *arena_bytes, size_t *scratch_bytes, fj_err *err)
+static fj_status make_plans(const fj_model *m, const fj_session_settings *s, const fj_run *run, plan *plans,
+                            int *n_plans, size_t *arena_bytes, size_t *scratch_bytes, fj_err *err)
 {
     int64_t capacity[N_GRAPHS];
     int n = capacities(s, capacity);
@@ -137,8 +142,8 @@ static fj_status make_inputs(fj_session *s, fj_err *err)
     return FJ_OK;
 }
 
-fj_status fj_session_open(const fj_model *m, const fj_session_settings *settings, fj_pool *pool, const fj_kernels *k, fj_session **out,
-                          fj_err *err)
+fj_status fj_session_open(const fj_model *m, const fj_session_settings *settings, fj_pool *pool, const fj_kernels *k,
+                          fj_session **out, fj_err *err)
 {
     fj_arena *arena = fj_arena_new();
     fj_session *s = arena ? fj_arena_take(arena, sizeof *s) : NULL;
@@ -159,7 +164,8 @@ fj_status fj_session_open(const fj_model *m, const fj_session_settings *settings
     if (!st)
         st = fj_kv_cache_open(m, s->s.n_seqs, s->s.n_ctx, cache_dtype(m, &s->s), &s->cache, err);
     if (!st)
-        st = fj_buffer_open(&s->memory, s->arena_bytes + scratch * (size_t)fj_pool_threads(pool), "the step arena", err);
+        st = fj_buffer_open(&s->memory, s->arena_bytes + scratch * (size_t)fj_pool_threads(pool), "the step arena",
+                            err);
     if (!st)
         st = make_inputs(s, err);
     if (st) {
@@ -193,7 +199,8 @@ static fj_status check(const fj_session *s, const fj_rows_in *rows, fj_err *err)
     for (int64_t i = 0; i < rows->n; i++) {
         int64_t seq = seq_of(rows, i);
         if (rows->ids[i] < 0 || rows->ids[i] >= s->m->hp.n_vocab)
-            return fj_fail(err, FJ_ERR_ARG, "token id %d is not in the vocabulary of %lld", rows->ids[i], (long long)s->m->hp.n_vocab);
+            return fj_fail(err, FJ_ERR_ARG, "token id %d is not in the vocabulary of %lld", rows->ids[i],
+                           (long long)s->m->hp.n_vocab);
         if (seq < 0 || seq >= s->s.n_seqs)
             return fj_fail(err, FJ_ERR_ARG, "sequence %lld of %lld", (long long)seq, (long long)s->s.n_seqs);
     }
@@ -202,8 +209,8 @@ static fj_status check(const fj_session *s, const fj_rows_in *rows, fj_err *err)
         for (int64_t i = 0; i < rows->n; i++)
             n += seq_of(rows, i) == q;
         if (s->start[q] + n > s->s.n_ctx) {
-            (void)fj_fail(err, FJ_ERR_ARG, "%lld tokens behind %lld do not fit a context of %lld", (long long)n, (long long)s->start[q],
-                          (long long)s->s.n_ctx);
+            (void)fj_fail(err, FJ_ERR_ARG, "%lld tokens behind %lld do not fit a context of %lld", (long long)n,
+                          (long long)s->start[q], (long long)s->s.n_ctx);
             return fj_hint(err, "a longer context can be asked for: -c N");
         }
     }
@@ -226,7 +233,9 @@ static void fill(fj_session *s, const fj_rows_in *rows, int64_t first, int64_t n
         if (last && last->seq == seq && last->n_rows < FJ_TILE_ROWS)
             last->n_rows++;
         else
-            s->tiles[run->n_tiles++] = (fj_tile){ .row0 = (int32_t)i, .n_rows = 1, .pos0 = (int32_t)pos, .seq = (int32_t)seq };
+            s->tiles[run->n_tiles++] = (fj_tile){
+                .row0 = (int32_t)i, .n_rows = 1, .pos0 = (int32_t)pos, .seq = (int32_t)seq
+            };
         if (rows->wants ? rows->wants[first + i] : first + i + 1 == rows->n)
             s->select[run->n_out_rows++] = (int32_t)i;
     }

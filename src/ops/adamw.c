@@ -27,12 +27,14 @@ static void update(const fj_run *run, const fj_node *node, int phase, int64_t pa
     const double *a = node->attr;
     int64_t at = part * CHUNK, n = FJ_MIN(CHUNK, fj_shape_count(&node->in[0]->shape) - at);
     double c1 = 1 - pow(a[0], (double)run->t), c2 = 1 - pow(a[1], (double)run->t), lr = run->lr * a[4];
-    run->k->adamw_row((float *)node->in[0]->data + at, (const float *)node->in[0]->grad->data + at, (float *)node->in[1]->data + at,
-                      (float *)node->in[2]->data + at, n, (float)run->norm[1], (float)(lr / c1), (float)(1 - lr * a[3]), (float)a[0],
-                      (float)a[1], (float)sqrt(c2), (float)a[2]);
+    run->k->adamw_row((float *)node->in[0]->data + at, (const float *)node->in[0]->grad->data + at,
+                      (float *)node->in[1]->data + at, (float *)node->in[2]->data + at, n, (float)run->norm[1],
+                      (float)(lr / c1), (float)(1 - lr * a[3]), (float)a[0], (float)a[1], (float)sqrt(c2), (float)a[2]);
 }
 
-const fj_op fj_op_adamw = { .name = "adamw", .infer = infer, .forward = { .parts = parts, .part = update }, .is_effect = true };
+const fj_op fj_op_adamw = {
+    .name = "adamw", .infer = infer, .forward = { .parts = parts, .part = update }, .is_effect = true
+};
 
 void fj_adamw(fj_graph *g, fj_value *param, fj_value *m, fj_value *v, const fj_adamw_settings *s, double lr_factor)
 {

@@ -20,7 +20,8 @@ static fj_status infer(fj_node *node, fj_err *err)
     const fj_value *q = node->in[0], *k = node->in[1], *v = node->in[2];
     if (g < 1 || h % g || fj_cols(q) != h * d || fj_cols(k) != g * d || fj_cols(v) != g * d)
         return fj_fail(err, FJ_ERR_SHAPE, "attention: rows of %lld, %lld, %lld values for %lld and %lld heads of %lld",
-                       (long long)fj_cols(q), (long long)fj_cols(k), (long long)fj_cols(v), (long long)h, (long long)g, (long long)d);
+                       (long long)fj_cols(q), (long long)fj_cols(k), (long long)fj_cols(v), (long long)h, (long long)g,
+                       (long long)d);
     node->out[0]->extent = node->out[1]->extent = q->extent;
     node->out[0]->shape = q->shape;
     node->out[1]->shape = fj_shape_2(q->shape.dim[0], h);
@@ -29,21 +30,27 @@ static fj_status infer(fj_node *node, fj_err *err)
 
 typedef struct view { /* the numbers of a node, unpacked once a part */
     int64_t h, g, d, window;
-    double  scale;
+    double scale;
     const float *q, *k, *v;
     const fj_tile *tiles;
 } view;
 
 static view view_of(const fj_node *f)
 {
-    return (view){ .h = (int64_t)f->attr[0], .g = (int64_t)f->attr[1], .d = (int64_t)f->attr[2], .scale = f->attr[3],
-                   .window = (int64_t)f->attr[4], .q = f->in[0]->data, .k = f->in[1]->data, .v = f->in[2]->data,
+    return (view){ .h = (int64_t)f->attr[0],
+                   .g = (int64_t)f->attr[1],
+                   .d = (int64_t)f->attr[2],
+                   .scale = f->attr[3],
+                   .window = (int64_t)f->attr[4],
+                   .q = f->in[0]->data,
+                   .k = f->in[1]->data,
+                   .v = f->in[2]->data,
                    .tiles = f->in[3]->data };
 }
 
 typedef struct rows_context {
     const float *k, *v;
-    int64_t      ld;
+    int64_t ld;
 } rows_context;
 
 static fj_key_tile rows_tile(const void *context, int64_t index)
@@ -54,8 +61,15 @@ static fj_key_tile rows_tile(const void *context, int64_t index)
 
 static fj_attend queries(const view *w, const fj_tile *t, int64_t head)
 {
-    return (fj_attend){ .q = w->q + (t->row0 * w->h + head) * w->d, .ldq = w->h * w->d, .ldo = w->h * w->d, .n = t->n_rows,
-                        .d = w->d, .pos0 = t->pos0, .pos_step = 1, .window = w->window, .scale = w->scale };
+    return (fj_attend){ .q = w->q + (t->row0 * w->h + head) * w->d,
+                        .ldq = w->h * w->d,
+                        .ldo = w->h * w->d,
+                        .n = t->n_rows,
+                        .d = w->d,
+                        .pos0 = t->pos0,
+                        .pos_step = 1,
+                        .window = w->window,
+                        .scale = w->scale };
 }
 
 static rows_context keys_of(const view *w, const fj_tile *t, int64_t group)
@@ -129,8 +143,8 @@ static void row_dots(const fj_run *run, const fj_node *node, const view *w, int6
 }
 
 /* P and dS of one pair of tiles: rows are the queries of t, columns n keys of tile `index` of the segment. */
-static void weights(const fj_run *run, const fj_node *node, const view *w, const fj_tile *t, int64_t head, int64_t index, int64_t n,
-                    float *p, float *ds)
+static void weights(const fj_run *run, const fj_node *node, const view *w, const fj_tile *t, int64_t head,
+                    int64_t index, int64_t n, float *p, float *ds)
 {
     const fj_node *f = node->fwd;
     fj_attend a = queries(w, t, head);
@@ -195,8 +209,8 @@ static void d_kv(const fj_run *run, const fj_node *node, const view *w, int64_t 
             int64_t row = (t->row0 * w->h + head) * w->d;
             weights(run, node, w, t, head, index, key->n_rows, p, ds);
             if (dv)
-                run->k->gemm_rows_f32(dv, ld, p, 1, T, (const float *)node->dout[0]->data + row, w->h * w->d, key->n_rows, w->d,
-                                      t->n_rows, add_v);
+                run->k->gemm_rows_f32(dv, ld, p, 1, T, (const float *)node->dout[0]->data + row, w->h * w->d,
+                                      key->n_rows, w->d, t->n_rows, add_v);
             if (dk)
                 run->k->gemm_rows_f32(dk, ld, ds, 1, T, w->q + row, w->h * w->d, key->n_rows, w->d, t->n_rows, add_k);
             add_k = add_v = true;
@@ -218,7 +232,10 @@ const fj_op fj_op_attention = {
     .name = "attention",
     .infer = infer,
     .forward = { NULL, forward_parts, forward, NULL, forward_scratch },
-    .backward = { { .gives = 7, .reads_in = 15, .reads_out = 3, .work = { phases, parts, backward, workspace, scratch } } },
+    .backward = { { .gives = 7,
+                    .reads_in = 15,
+                    .reads_out = 3,
+                    .work = { phases, parts, backward, workspace, scratch } } },
 };
 
 fj_value *fj_attention(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, const fj_attention_shape *s)

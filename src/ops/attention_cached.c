@@ -20,21 +20,27 @@ typedef struct cache_view {
     const fj_node *node;
     const int32_t *pages; /* of the sequence */
     unsigned char *data;
-    int64_t        g, d, layer, n_layers, head;
-    bool           is_f16;
+    int64_t g, d, layer, n_layers, head;
+    bool is_f16;
 } cache_view;
 
 static cache_view view_of(const fj_node *node, const fj_tile *t, int tables_at)
 {
     const fj_value *tables = node->in[tables_at], *cache = node->in[tables_at + 1];
-    return (cache_view){ .node = node, .pages = (const int32_t *)tables->data + t->seq * fj_cols(tables), .data = cache->data,
-                         .g = (int64_t)node->attr[1], .d = (int64_t)node->attr[2], .layer = (int64_t)node->attr[5],
-                         .n_layers = ((const layers *)node->extra)->n_layers, .is_f16 = cache->dtype == &fj_f16 };
+    return (cache_view){ .node = node,
+                         .pages = (const int32_t *)tables->data + t->seq * fj_cols(tables),
+                         .data = cache->data,
+                         .g = (int64_t)node->attr[1],
+                         .d = (int64_t)node->attr[2],
+                         .layer = (int64_t)node->attr[5],
+                         .n_layers = ((const layers *)node->extra)->n_layers,
+                         .is_f16 = cache->dtype == &fj_f16 };
 }
 
 static void *address(const cache_view *c, int64_t index, int64_t head, bool is_value)
 {
-    int64_t at = fj_page_at(c->pages[index], c->layer, head, c->n_layers, c->g, c->d) + (is_value ? c->g * T * c->d : 0);
+    int64_t at = fj_page_at(c->pages[index], c->layer, head, c->n_layers, c->g, c->d) +
+                 (is_value ? c->g * T * c->d : 0);
     return c->data + (size_t)at * (c->is_f16 ? sizeof(uint16_t) : sizeof(float));
 }
 
@@ -42,9 +48,10 @@ static void *address(const cache_view *c, int64_t index, int64_t head, bool is_v
 
 static fj_status store_infer(fj_node *node, fj_err *err)
 {
-    if (fj_cols(node->in[0]) != (int64_t)(node->attr[1] * node->attr[2]) || fj_cols(node->in[1]) != fj_cols(node->in[0]))
-        return fj_fail(err, FJ_ERR_SHAPE, "cache_store: rows of %lld values for %g heads of %g", (long long)fj_cols(node->in[0]),
-                       node->attr[1], node->attr[2]);
+    if (fj_cols(node->in[0]) != (int64_t)(node->attr[1] * node->attr[2]) ||
+        fj_cols(node->in[1]) != fj_cols(node->in[0]))
+        return fj_fail(err, FJ_ERR_SHAPE, "cache_store: rows of %lld values for %g heads of %g",
+                       (long long)fj_cols(node->in[0]), node->attr[1], node->attr[2]);
     return FJ_OK;
 }
 
@@ -83,8 +90,8 @@ static fj_status infer(fj_node *node, fj_err *err)
 {
     int64_t h = (int64_t)node->attr[0], g = (int64_t)node->attr[1], d = (int64_t)node->attr[2];
     if (g < 1 || h % g || fj_cols(node->in[0]) != h * d)
-        return fj_fail(err, FJ_ERR_SHAPE, "attention: rows of %lld values for %lld heads of %lld", (long long)fj_cols(node->in[0]),
-                       (long long)h, (long long)d);
+        return fj_fail(err, FJ_ERR_SHAPE, "attention: rows of %lld values for %lld heads of %lld",
+                       (long long)fj_cols(node->in[0]), (long long)h, (long long)d);
     node->out[0]->extent = node->in[0]->extent;
     node->out[0]->shape = node->in[0]->shape;
     return FJ_OK;
@@ -120,9 +127,19 @@ static void forward(const fj_run *run, const fj_node *node, int phase, int64_t p
     cache_view c = view_of(node, t, 2);
     c.head = head / r;
     int64_t first = (t->row0 * h + head) * d, step = is_single ? d : h * d;
-    fj_attend a = { .q = (const float *)node->in[0]->data + first, .out = (float *)node->out[0]->data + first, .ldq = step,
-                    .ldo = step, .n = is_single ? r : t->n_rows, .d = d, .pos0 = t->pos0, .pos_step = is_single ? 0 : 1,
-                    .window = (int64_t)node->attr[4], .scale = node->attr[3], .is_f16 = c.is_f16, .tile = page_tile, .context = &c };
+    fj_attend a = { .q = (const float *)node->in[0]->data + first,
+                    .out = (float *)node->out[0]->data + first,
+                    .ldq = step,
+                    .ldo = step,
+                    .n = is_single ? r : t->n_rows,
+                    .d = d,
+                    .pos0 = t->pos0,
+                    .pos_step = is_single ? 0 : 1,
+                    .window = (int64_t)node->attr[4],
+                    .scale = node->attr[3],
+                    .is_f16 = c.is_f16,
+                    .tile = page_tile,
+                    .context = &c };
     fj_attend_run(run, &a, fj_scratch(run, worker));
 }
 
@@ -136,7 +153,8 @@ const fj_op fj_op_attention_cached = {
 fj_value *fj_attention_cached(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, fj_value *tables,
                               fj_value *cache, int64_t layer, int64_t n_layers, const fj_attention_shape *s)
 {
-    double attr[] = { (double)s->n_heads, (double)s->n_kv_heads, (double)s->d_head, s->scale, (double)s->window, (double)layer };
+    double attr[] = { (double)s->n_heads, (double)s->n_kv_heads, (double)s->d_head,
+                      s->scale,           (double)s->window,     (double)layer };
     layers *extra = fj_arena_take(g->arena, sizeof *extra);
     fj_assert(extra);
     extra->n_layers = n_layers;

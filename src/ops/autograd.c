@@ -12,14 +12,14 @@
 #include "ops/graph_internal.h"
 
 typedef struct diff {
-    fj_graph  *g;
-    int        n_forward;
+    fj_graph *g;
+    int n_forward;
     fj_value **copy;       /* by value id: its recomputed copy, or NULL */
-    fj_node  **copied;     /* by forward node index: the node that gradients read (itself without checkpointing) */
-    int       *maker;      /* by value id: index of the forward node that makes it, -1 for none */
-    int       *last_user;  /* by value id: last forward node that reads it */
-    int       *user_before_last; /* the one before that: for the node that is being passed through */
-    int        n_known;    /* values that existed before differentiating */
+    fj_node **copied;      /* by forward node index: the node that gradients read (itself without checkpointing) */
+    int *maker;            /* by value id: index of the forward node that makes it, -1 for none */
+    int *last_user;        /* by value id: last forward node that reads it */
+    int *user_before_last; /* the one before that: for the node that is being passed through */
+    int n_known;           /* values that existed before differentiating */
 } diff;
 
 static void note_users(diff *d)
@@ -100,7 +100,9 @@ static void copy_part(const fj_run *run, const fj_node *node, int phase, int64_t
 }
 
 /* out = in: only where a passed gradient cannot share. */
-static const fj_op op_copy = { .name = "copy", .infer = copy_infer, .forward = { .parts = copy_parts, .part = copy_part } };
+static const fj_op op_copy = { .name = "copy",
+                               .infer = copy_infer,
+                               .forward = { .parts = copy_parts, .part = copy_part } };
 
 static void pass(diff *d, fj_value *v, fj_value *dout, int i)
 {

@@ -22,7 +22,8 @@ static int64_t parts(const fj_run *run, const fj_node *node, int phase)
 }
 
 /* 64 random bits serve two elements. */
-static void masked(const fj_run *run, const fj_node *node, float *to, const float *from, int64_t first, int64_t n, bool add)
+static void masked(const fj_run *run, const fj_node *node, float *to, const float *from, int64_t first, int64_t n,
+                   bool add)
 {
     double p = node->attr[0];
     uint64_t limit = (uint64_t)(p * 4294967296.0);
@@ -47,9 +48,10 @@ static void forward(const fj_run *run, const fj_node *node, int phase, int64_t p
 static void d_x(const fj_run *run, const fj_node *node, int phase, int64_t part, int worker)
 {
     (void)phase, (void)worker;
-    int64_t n = fj_cols(node->fwd->in[0]), row0 = part * ROWS, row1 = FJ_MIN(row0 + ROWS, fj_rows(run, node->fwd->in[0]));
-    masked(run, node->fwd, (float *)node->din[0]->data + row0 * n, (const float *)node->dout[0]->data + row0 * n, row0 * n,
-           (row1 - row0) * n, fj_adds(run, node, 0));
+    int64_t n = fj_cols(node->fwd->in[0]), row0 = part * ROWS,
+            row1 = FJ_MIN(row0 + ROWS, fj_rows(run, node->fwd->in[0]));
+    masked(run, node->fwd, (float *)node->din[0]->data + row0 * n, (const float *)node->dout[0]->data + row0 * n,
+           row0 * n, (row1 - row0) * n, fj_adds(run, node, 0));
 }
 
 const fj_op fj_op_dropout = {

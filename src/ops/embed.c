@@ -71,7 +71,9 @@ const fj_op fj_op_embed = {
     .name = "embed",
     .infer = infer,
     .forward = { .parts = parts, .part = forward },
-    .backward = { { .gives = 1u << 1, .reads_in = 1u << 0, .work = { .phases = d_phases, .parts = d_parts, .part = d_table } } },
+    .backward = { { .gives = 1u << 1,
+                    .reads_in = 1u << 0,
+                    .work = { .phases = d_phases, .parts = d_parts, .part = d_table } } },
 };
 
 fj_value *fj_embed(fj_graph *g, fj_value *ids, fj_value *table)

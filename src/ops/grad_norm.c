@@ -9,9 +9,9 @@
 enum { CHUNK = 1 << 15 };
 
 typedef struct parameters {
-    int        n;
+    int n;
     fj_value **value;
-    int64_t   *first; /* n+1: first chunk of each */
+    int64_t *first; /* n+1: first chunk of each */
 } parameters;
 
 static fj_status infer(fj_node *node, fj_err *err)

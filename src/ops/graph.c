@@ -100,8 +100,8 @@ fj_value *fj_graph_parameter(fj_graph *g, const char *name, fj_shape shape)
     return v;
 }
 
-fj_node *fj_graph_add(fj_graph *g, const fj_op *op, fj_value *const *in, int n_in, int n_out, const double *attr, int n_attr,
-                      const void *extra)
+fj_node *fj_graph_add(fj_graph *g, const fj_op *op, fj_value *const *in, int n_in, int n_out, const double *attr,
+                      int n_attr, const void *extra)
 {
     fj_assert(n_in <= FJ_MAX_IN && n_out <= FJ_MAX_OUT && n_attr <= FJ_MAX_ATTR);
     fj_node *node = fj_graph_new_node(g, op);
@@ -147,12 +147,13 @@ void fj_graph_print(const fj_graph *g, fj_str *out)
         fj_str_printf(out, "%4d %s%s layer %d", i, n->op->name, n->rule < 0 ? "" : " gradient", n->layer);
         for (int k = 0; k < FJ_MAX_OUT; k++)
             if (n->rule < 0 && n->out[k])
-                fj_str_printf(out, "  %s [%d..%d] @%zu", fj_shape_text(&n->out[k]->shape, shape), fj_value_root(n->out[k])->first,
-                              fj_value_root(n->out[k])->last, fj_value_root(n->out[k])->offset);
+                fj_str_printf(out, "  %s [%d..%d] @%zu", fj_shape_text(&n->out[k]->shape, shape),
+                              fj_value_root(n->out[k])->first, fj_value_root(n->out[k])->last,
+                              fj_value_root(n->out[k])->offset);
         for (int k = 0; k < FJ_MAX_IN; k++)
             if (n->rule >= 0 && n->din[k])
-                fj_str_printf(out, "  d%d %s%s @%zu", k, fj_shape_text(&n->din[k]->shape, shape), (n->add >> k) & 1 ? " +=" : "",
-                              fj_value_root(n->din[k])->offset);
+                fj_str_printf(out, "  d%d %s%s @%zu", k, fj_shape_text(&n->din[k]->shape, shape),
+                              (n->add >> k) & 1 ? " +=" : "", fj_value_root(n->din[k])->offset);
         fj_str_add_char(out, '\n');
     }
 }

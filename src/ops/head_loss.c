@@ -20,8 +20,8 @@ static fj_status infer(fj_node *node, fj_err *err)
 {
     const fj_value *h = node->in[0], *w = node->in[1], *labels = node->in[2];
     if (w->shape.rank != 2 || fj_cols(w) != fj_cols(h) || labels->dtype != &fj_i32)
-        return fj_fail(err, FJ_ERR_SHAPE, "head_loss: head '%s' takes %lld values, rows have %lld", w->name, (long long)fj_cols(w),
-                       (long long)fj_cols(h));
+        return fj_fail(err, FJ_ERR_SHAPE, "head_loss: head '%s' takes %lld values, rows have %lld", w->name,
+                       (long long)fj_cols(w), (long long)fj_cols(h));
     node->out[0]->extent = h->extent;
     node->out[0]->shape = fj_shape_1(h->shape.dim[0]);
     node->out[0]->place = FJ_EXTERNAL;
@@ -41,11 +41,11 @@ static int64_t chunk_rows(const fj_node *f)
 
 /* The workspace: logits (chunk,V) f32, then the rounded rows, then dlogits in bf16 where the product dh is in bf16. */
 typedef struct areas {
-    float    *logits;
-    void     *rounded;
+    float *logits;
+    void *rounded;
     uint16_t *dlogits16;
-    int64_t   chunk, v, d;
-    size_t    bytes;
+    int64_t chunk, v, d;
+    size_t bytes;
 } areas;
 
 static areas areas_of(const fj_run *run, const fj_node *node)
@@ -132,7 +132,8 @@ static void soften(const fj_run *run, const fj_node *node, const areas *a, int64
     }
 }
 
-static void d_h(const fj_run *run, const fj_node *node, const areas *a, int64_t row0, int64_t m, int64_t part, void *scratch_)
+static void d_h(const fj_run *run, const fj_node *node, const areas *a, int64_t row0, int64_t m, int64_t part,
+                void *scratch_)
 {
     const fj_value *w = node->fwd->in[1];
     int64_t cols = dh_cols(node->fwd);
@@ -146,7 +147,8 @@ static void d_w(const fj_run *run, const fj_node *node, const areas *a, int64_t 
 {
     int64_t n0 = part * DW_ROWS, n = FJ_MIN(DW_ROWS, a->v - n0);
     run->k->gemm_rows_f32((float *)node->din[1]->data + n0 * a->d, a->d, a->logits + n0, 1, a->v,
-                          (const float *)node->fwd->in[0]->data + row0 * a->d, a->d, n, a->d, m, row0 > 0 || fj_adds(run, node, 1));
+                          (const float *)node->fwd->in[0]->data + row0 * a->d, a->d, n, a->d, m,
+                          row0 > 0 || fj_adds(run, node, 1));
 }
 
 static void work(const fj_run *run, const fj_node *node, int phase, int64_t part, int worker)
@@ -154,8 +156,14 @@ static void work(const fj_run *run, const fj_node *node, int phase, int64_t part
     const fj_node *f = forward_of(node);
     areas a = areas_of(run, node);
     int64_t row0 = phase / steps_of(node) * a.chunk, m = rows_in_chunk(run, f, row0);
-    fj_tile_job job = { .x = (const float *)f->in[0]->data + row0 * a.d, .rows = m, .k = a.d, .row_capacity = a.chunk,
-                        .products = 1u << fj_product_of(run, f->in[1]), .rounded = a.rounded, .y = a.logits, .ldy = a.v };
+    fj_tile_job job = { .x = (const float *)f->in[0]->data + row0 * a.d,
+                        .rows = m,
+                        .k = a.d,
+                        .row_capacity = a.chunk,
+                        .products = 1u << fj_product_of(run, f->in[1]),
+                        .rounded = a.rounded,
+                        .y = a.logits,
+                        .ldy = a.v };
     switch ((enum step)(phase % steps_of(node))) {
     case ROUND: fj_round_rows(run, &job, part); break;
     case LOGITS: fj_linear_tile(run, &job, f->in[1], part, fj_scratch(run, worker)); break;

@@ -105,8 +105,8 @@ static void share_in_place(fj_graph *g)
         fj_value *out = n->out[0];
         for (int k = 0; k < n->n_in; k++) {
             fj_value *root = n->in[k] ? fj_value_root(n->in[k]) : NULL;
-            if (!root || !((n->op->inplace >> k) & 1u) || root->place != FJ_ARENA || root->last != i || root->bytes != out->bytes ||
-                root == out)
+            if (!root || !((n->op->inplace >> k) & 1u) || root->place != FJ_ARENA || root->last != i ||
+                root->bytes != out->bytes || root == out)
                 continue;
             root->last = FJ_MAX(root->last, out->last);
             out->shares = root;

@@ -28,8 +28,8 @@ static fj_status infer(fj_node *node, fj_err *err)
     for (int w = 0; w < n; w++) {
         const fj_value *m = node->in[1 + w], *b = node->in[B0 + w];
         if (m->shape.rank != 2 || m->shape.dim[1] != fj_cols(x))
-            return fj_fail(err, FJ_ERR_SHAPE, "linear: '%s' takes %lld values, rows have %lld", m->name, (long long)fj_cols(m),
-                           (long long)fj_cols(x));
+            return fj_fail(err, FJ_ERR_SHAPE, "linear: '%s' takes %lld values, rows have %lld", m->name,
+                           (long long)fj_cols(m), (long long)fj_cols(x));
         if (b && (b->shape.rank != 1 || b->shape.dim[0] != m->shape.dim[0]))
             return fj_fail(err, FJ_ERR_SHAPE, "linear: bias '%s' has %lld values, its matrix %lld rows", b->name,
                            (long long)fj_cols(b), (long long)m->shape.dim[0]);
@@ -130,7 +130,9 @@ static bool dx_is_bf16(const fj_run *run, const fj_node *node)
 
 static size_t dx_workspace(const fj_node *node, const fj_run *run)
 {
-    return dx_is_bf16(run, node->fwd) ? (size_t)node->fwd->in[0]->shape.dim[0] * (size_t)dx_outputs(node->fwd) * sizeof(uint16_t) : 0;
+    return dx_is_bf16(run, node->fwd)
+               ? (size_t)node->fwd->in[0]->shape.dim[0] * (size_t)dx_outputs(node->fwd) * sizeof(uint16_t)
+               : 0;
 }
 
 static size_t dx_scratch(const fj_node *node, const fj_run *run)
@@ -218,7 +220,8 @@ static void d_w(const fj_run *run, const fj_node *node, int phase, int64_t part,
         float *c = (float *)node->din[1 + w]->data + n0 * k;
         bool add = fj_adds(run, node, 1 + w);
         if (node->dout[w])
-            run->k->gemm_rows_f32(c, k, (const float *)node->dout[w]->data + n0, 1, n_out, f->in[0]->data, k, m, k, rows, add);
+            run->k->gemm_rows_f32(c, k, (const float *)node->dout[w]->data + n0, 1, n_out, f->in[0]->data, k, m, k,
+                                  rows, add);
         else if (!add)
             memset(c, 0, (size_t)(m * k) * sizeof(float));
         return;
@@ -251,7 +254,9 @@ const fj_op fj_op_linear = {
     .name = "linear",
     .infer = infer,
     .forward = { forward_phases, forward_parts, forward, forward_workspace, forward_scratch },
-    .backward = { { .gives = 1u << 0, .reads_in = 0x0e, .work = { dx_phases, dx_parts, d_x, dx_workspace, dx_scratch } },
+    .backward = { { .gives = 1u << 0,
+                    .reads_in = 0x0e,
+                    .work = { dx_phases, dx_parts, d_x, dx_workspace, dx_scratch } },
                   { .gives = 0x0e, .reads_in = 1u << 0, .work = { NULL, dw_parts, d_w, NULL, NULL } },
                   { .gives = 0x70, .reads_in = 0, .work = { NULL, db_parts, d_b, NULL, NULL } } },
 };

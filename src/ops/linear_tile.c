@@ -82,7 +82,7 @@ size_t fj_tile_scratch(const fj_run *run, const fj_value *matrix)
 
 typedef struct tile {
     int64_t row0, m, n0, n;
-    float  *y;
+    float *y;
 } tile;
 
 static tile tile_of(const fj_tile_job *job, const fj_value *matrix, int64_t part)
@@ -106,13 +106,15 @@ static void int8_tile(const fj_run *run, const fj_tile_job *job, const fj_value 
     const void *x = (const fj_q8_block *)job->rounded + t->row0 * (k / 32);
     const fj_weight *w = matrix->weight;
     if (w->packed) {
-        gemm(t->y, job->ldy, x, x_bytes, (const unsigned char *)w->packed + (size_t)(t->n0 / PACK_ROWS) * tile_bytes, t->m, t->n, k);
+        gemm(t->y, job->ldy, x, x_bytes, (const unsigned char *)w->packed + (size_t)(t->n0 / PACK_ROWS) * tile_bytes,
+             t->m, t->n, k);
         return;
     }
     size_t row_bytes = (size_t)(k / matrix->dtype->block_len) * (size_t)matrix->dtype->block_bytes;
     for (int64_t n = 0; n < t->n; n += PACK_ROWS) {
         int64_t rows = FJ_MIN(PACK_ROWS, t->n - n);
-        pack->pack((const unsigned char *)matrix->data + (size_t)(t->n0 + n) * row_bytes, row_bytes, (int)rows, k, scratch);
+        pack->pack((const unsigned char *)matrix->data + (size_t)(t->n0 + n) * row_bytes, row_bytes, (int)rows, k,
+                   scratch);
         gemm(t->y + n, job->ldy, x, x_bytes, scratch, t->m, rows, k);
     }
 }
@@ -155,7 +157,8 @@ void fj_linear_tile(const fj_run *run, const fj_tile_job *job, const fj_value *m
     }
 }
 
-void fj_linear_tile_bias(const fj_run *run, const fj_tile_job *job, const fj_value *matrix, const fj_value *bias, int64_t part)
+void fj_linear_tile_bias(const fj_run *run, const fj_tile_job *job, const fj_value *matrix, const fj_value *bias,
+                         int64_t part)
 {
     tile t = tile_of(job, matrix, part);
     for (int64_t i = 0; i < t.m; i++)
@@ -168,8 +171,8 @@ size_t fj_dx_scratch(int64_t cols)
     return values * sizeof(float) + 2 * values * sizeof(uint16_t);
 }
 
-bool fj_linear_dx(const fj_run *run, const fj_value *w, const float *dy, const uint16_t *dy16, const fj_dx_block *b, float *scratch,
-                  bool add)
+bool fj_linear_dx(const fj_run *run, const fj_value *w, const float *dy, const uint16_t *dy16, const fj_dx_block *b,
+                  float *scratch, bool add)
 {
     int64_t n_out = w->shape.dim[0], ld;
     for (int64_t p0 = 0; p0 < n_out; p0 += GRAD_P) {

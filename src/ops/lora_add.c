@@ -12,8 +12,8 @@ static fj_status infer(fj_node *node, fj_err *err)
 {
     const fj_value *y = node->in[0], *u = node->in[1], *b = node->in[2];
     if (b->shape.rank != 2 || b->dtype != &fj_f32 || fj_cols(b) != fj_cols(u) || b->shape.dim[0] != fj_cols(y))
-        return fj_fail(err, FJ_ERR_SHAPE, "lora_add: '%s' is %lldx%lld, wanted %lldx%lld", b->name, (long long)b->shape.dim[0],
-                       (long long)fj_cols(b), (long long)fj_cols(y), (long long)fj_cols(u));
+        return fj_fail(err, FJ_ERR_SHAPE, "lora_add: '%s' is %lldx%lld, wanted %lldx%lld", b->name,
+                       (long long)b->shape.dim[0], (long long)fj_cols(b), (long long)fj_cols(y), (long long)fj_cols(u));
     node->out[0]->extent = y->extent;
     node->out[0]->shape = y->shape;
     return FJ_OK;
@@ -66,7 +66,8 @@ static void forward(const fj_run *run, const fj_node *node, int phase, int64_t p
     const float *y = (const float *)node->in[0]->data + row0 * m;
     if (out != y)
         memcpy(out, y, (size_t)(rows * m) * sizeof(float));
-    run->k->gemm_rows_f32(out, m, (const float *)node->in[1]->data + row0 * r, r, 1, node->workspace->data, m, rows, m, r, true);
+    run->k->gemm_rows_f32(out, m, (const float *)node->in[1]->data + row0 * r, r, 1, node->workspace->data, m, rows, m,
+                          r, true);
 }
 
 /* du = s * dout B */

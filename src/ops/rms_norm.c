@@ -11,8 +11,8 @@ static fj_status infer(fj_node *node, fj_err *err)
 {
     const fj_value *x = node->in[0], *w = node->in[1];
     if (w->shape.rank != 1 || w->shape.dim[0] != fj_cols(x))
-        return fj_fail(err, FJ_ERR_SHAPE, "rms_norm: weight '%s' has %lld values, rows have %lld", w->name, (long long)fj_cols(w),
-                       (long long)fj_cols(x));
+        return fj_fail(err, FJ_ERR_SHAPE, "rms_norm: weight '%s' has %lld values, rows have %lld", w->name,
+                       (long long)fj_cols(w), (long long)fj_cols(x));
     node->out[0]->extent = node->out[1]->extent = x->extent;
     node->out[0]->shape = x->shape;
     node->out[1]->shape = fj_shape_2(x->shape.dim[0], 1);
@@ -48,8 +48,8 @@ static void d_x(const fj_run *run, const fj_node *node, int phase, int64_t part,
     int64_t n = fj_cols(f->in[0]), row1 = FJ_MIN((part + 1) * ROWS, fj_rows(run, f->in[0]));
     for (int64_t r = part * ROWS; r < row1; r++)
         run->k->rms_norm_grad_row((float *)node->din[0]->data + r * n, (const float *)node->dout[0]->data + r * n,
-                                  (const float *)f->in[0]->data + r * n, f->in[1]->data, ((const float *)f->out[1]->data)[r], n,
-                                  fj_adds(run, node, 0));
+                                  (const float *)f->in[0]->data + r * n, f->in[1]->data,
+                                  ((const float *)f->out[1]->data)[r], n, fj_adds(run, node, 0));
 }
 
 /* dw = sum over rows of dy * x * rstd: a part owns some columns and takes the rows in order */
@@ -68,7 +68,8 @@ static void d_w(const fj_run *run, const fj_node *node, int phase, int64_t part,
     if (!fj_adds(run, node, 1))
         memset(dw, 0, (size_t)n * sizeof(float));
     for (int64_t r = 0; r < rows; r++) {
-        run->k->mul_row(product, (const float *)node->dout[0]->data + r * d + c, (const float *)f->in[0]->data + r * d + c, n, false);
+        run->k->mul_row(product, (const float *)node->dout[0]->data + r * d + c,
+                        (const float *)f->in[0]->data + r * d + c, n, false);
         run->k->axpy_row(dw, product, ((const float *)f->out[1]->data)[r], n);
     }
 }
@@ -77,8 +78,14 @@ const fj_op fj_op_rms_norm = {
     .name = "rms_norm",
     .infer = infer,
     .forward = { .parts = forward_parts, .part = forward },
-    .backward = { { .gives = 1u << 0, .reads_in = 3, .reads_out = 1u << 1, .work = { .parts = d_x_parts, .part = d_x } },
-                  { .gives = 1u << 1, .reads_in = 1, .reads_out = 1u << 1, .work = { .parts = d_w_parts, .part = d_w } } },
+    .backward = { { .gives = 1u << 0,
+                    .reads_in = 3,
+                    .reads_out = 1u << 1,
+                    .work = { .parts = d_x_parts, .part = d_x } },
+                  { .gives = 1u << 1,
+                    .reads_in = 1,
+                    .reads_out = 1u << 1,
+                    .work = { .parts = d_w_parts, .part = d_w } } },
 };
 
 fj_value *fj_rms_norm(fj_graph *g, fj_value *x, fj_value *w, double eps)

@@ -14,7 +14,8 @@ static fj_status infer(fj_node *node, fj_err *err)
     const fj_value *x = node->in[0], *table = node->in[1];
     int64_t h = (int64_t)node->attr[0], d = (int64_t)node->attr[1];
     if (fj_cols(x) != h * d || fj_cols(table) > d)
-        return fj_fail(err, FJ_ERR_SHAPE, "rope: rows of %lld values are not %lld heads of %lld, or %lld are to be rotated",
+        return fj_fail(err, FJ_ERR_SHAPE,
+                       "rope: rows of %lld values are not %lld heads of %lld, or %lld are to be rotated",
                        (long long)fj_cols(x), (long long)h, (long long)d, (long long)fj_cols(table));
     node->out[0]->extent = x->extent;
     node->out[0]->shape = x->shape;
@@ -27,7 +28,8 @@ static int64_t parts(const fj_run *run, const fj_node *node, int phase)
     return fj_blocks(fj_rows(run, node->rule < 0 ? node->in[0] : node->fwd->in[0]), ROWS);
 }
 
-static void rotate(const fj_run *run, const fj_node *f, float *to, const float *from, int64_t part, bool inverse, bool add)
+static void rotate(const fj_run *run, const fj_node *f, float *to, const float *from, int64_t part, bool inverse,
+                   bool add)
 {
     int64_t h = (int64_t)f->attr[0], d = (int64_t)f->attr[1], r = fj_cols(f->in[1]);
     int64_t row1 = FJ_MIN((part + 1) * ROWS, fj_rows(run, f->in[0]));

@@ -3,10 +3,10 @@
 #include "ops/graph.h"
 
 typedef struct job {
-    const fj_run  *run;
+    const fj_run *run;
     const fj_node *node;
     const fj_work *work;
-    int            phase;
+    int phase;
 } job;
 
 static void do_part(void *context, int64_t part, int worker)
@@ -17,7 +17,9 @@ static void do_part(void *context, int64_t part, int worker)
 
 static void run_node(fj_run *run, const fj_node *node)
 {
-    job j = { .run = run, .node = node, .work = node->rule < 0 ? &node->op->forward : &node->op->backward[node->rule].work };
+    job j = { .run = run,
+              .node = node,
+              .work = node->rule < 0 ? &node->op->forward : &node->op->backward[node->rule].work };
     int phases = j.work->phases ? j.work->phases(run, node) : 1;
     for (j.phase = 0; j.phase < phases; j.phase++) {
         int64_t parts = j.work->parts ? j.work->parts(run, node, j.phase) : 1;

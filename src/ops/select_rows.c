@@ -29,7 +29,8 @@ static void forward(const fj_run *run, const fj_node *node, int phase, int64_t p
     const int32_t *index = node->in[1]->data;
     int64_t n = fj_cols(node->in[0]), row1 = FJ_MIN((part + 1) * ROWS, fj_rows(run, node->in[1]));
     for (int64_t i = part * ROWS; i < row1; i++)
-        memcpy((float *)node->out[0]->data + i * n, (const float *)node->in[0]->data + index[i] * n, (size_t)n * sizeof(float));
+        memcpy((float *)node->out[0]->data + i * n, (const float *)node->in[0]->data + index[i] * n,
+               (size_t)n * sizeof(float));
 }
 
 /* dx[index[i]] = dout[i], zero elsewhere: a part owns some rows of dx and finds its first index by bisection */
@@ -43,7 +44,8 @@ static void d_x(const fj_run *run, const fj_node *node, int phase, int64_t part,
 {
     (void)phase, (void)worker;
     const int32_t *index = node->fwd->in[1]->data;
-    int64_t n = fj_cols(node->fwd->in[0]), row0 = part * ROWS, row1 = FJ_MIN(row0 + ROWS, fj_rows(run, node->fwd->in[0]));
+    int64_t n = fj_cols(node->fwd->in[0]), row0 = part * ROWS,
+            row1 = FJ_MIN(row0 + ROWS, fj_rows(run, node->fwd->in[0]));
     int64_t count = fj_rows(run, node->fwd->in[1]), lo = 0, hi = count;
     float *dx = node->din[0]->data;
     bool add = fj_adds(run, node, 0);

@@ -9,7 +9,8 @@ static fj_status infer(fj_node *node, fj_err *err)
 {
     const fj_value *gate = node->in[0], *up = node->in[1];
     if (!fj_shape_equal(&gate->shape, &up->shape))
-        return fj_fail(err, FJ_ERR_SHAPE, "swiglu: gate has %lld columns, up %lld", (long long)fj_cols(gate), (long long)fj_cols(up));
+        return fj_fail(err, FJ_ERR_SHAPE, "swiglu: gate has %lld columns, up %lld", (long long)fj_cols(gate),
+                       (long long)fj_cols(up));
     node->out[0]->extent = gate->extent;
     node->out[0]->shape = gate->shape;
     return FJ_OK;
@@ -37,9 +38,9 @@ static void d_both(const fj_run *run, const fj_node *node, int phase, int64_t pa
     int64_t n = fj_cols(f->in[0]), row0 = part * ROWS, row1 = FJ_MIN(row0 + ROWS, fj_rows(run, f->in[0]));
     float *dgate = node->din[0] ? (float *)node->din[0]->data + row0 * n : NULL;
     float *dup = node->din[1] ? (float *)node->din[1]->data + row0 * n : NULL;
-    run->k->silu_mul_grad_row(dgate, dup, (const float *)node->dout[0]->data + row0 * n, (const float *)f->in[0]->data + row0 * n,
-                              (const float *)f->in[1]->data + row0 * n, (row1 - row0) * n, dgate && fj_adds(run, node, 0),
-                              dup && fj_adds(run, node, 1));
+    run->k->silu_mul_grad_row(dgate, dup, (const float *)node->dout[0]->data + row0 * n,
+                              (const float *)f->in[0]->data + row0 * n, (const float *)f->in[1]->data + row0 * n,
+                              (row1 - row0) * n, dgate && fj_adds(run, node, 0), dup && fj_adds(run, node, 1));
 }
 
 const fj_op fj_op_swiglu = {

@@ -30,13 +30,14 @@ static const float *packed_rows(const fj_weight *w, int64_t row0, int64_t n, flo
     size_t tile = w->pack->tile_bytes(k);
     for (int64_t i = 0; i < n; i++) {
         int64_t row = row0 + i;
-        w->pack->unpack_row((const unsigned char *)w->packed + (size_t)(row / 16) * tile, k, (int)(row % 16), scratch + i * k);
+        w->pack->unpack_row((const unsigned char *)w->packed + (size_t)(row / 16) * tile, k, (int)(row % 16),
+                            scratch + i * k);
     }
     return scratch;
 }
 
-const float *fj_weight_rows(const fj_run *run, const fj_value *v, int64_t row0, int64_t n, int64_t k0, int64_t nk, float *scratch,
-                            int64_t *ld)
+const float *fj_weight_rows(const fj_run *run, const fj_value *v, int64_t row0, int64_t n, int64_t k0, int64_t nk,
+                            float *scratch, int64_t *ld)
 {
     int64_t k = fj_cols(v);
     if (v->dtype == &fj_f32) {

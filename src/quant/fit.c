@@ -12,7 +12,7 @@
 
 #include "quant/quant_internal.h"
 
-typedef float   v4f __attribute__((vector_size(16)));
+typedef float v4f __attribute__((vector_size(16)));
 typedef int32_t v4i __attribute__((vector_size(16)));
 
 static inline v4f load(const float *p)
@@ -159,7 +159,7 @@ float fj_fit_scale(const float *x, const float *w, int n, int low, int high)
     for (int side = 0; side < 2; side++) {
         float reach = side ? (float)high : (float)low;
         for (int start = -3; start < 9; start++) {
-            float   t = 0.5f * (float)start;
+            float t = 0.5f * (float)start;
             fj_line line = { peak / (side ? reach + t : reach - t), 0 };
             fj_sums s = fj_fit_sums(x, w, n, line, low, high);
             if (s.qq > 0)

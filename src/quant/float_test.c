@@ -9,7 +9,7 @@
 /* The value of a half by its definition. */
 static double half_value(uint16_t h)
 {
-    int    exponent = h >> 10 & 31;
+    int exponent = h >> 10 & 31;
     double fraction = h & 1023, size;
     if (exponent == 31)
         size = fraction > 0 ? NAN : INFINITY;
@@ -21,7 +21,7 @@ static double half_value(uint16_t h)
 TEST(every_half_widens_to_its_value_and_narrows_back)
 {
     for (unsigned h = 0; h < 0x10000; h++) {
-        float  x = fj_f16_to_f32((uint16_t)h);
+        float x = fj_f16_to_f32((uint16_t)h);
         double want = half_value((uint16_t)h);
         if (isnan(want)) {
             CHECK(isnan(x) && isnan(fj_f16_to_f32(fj_f32_to_f16(x))));
@@ -57,7 +57,7 @@ TEST(saturated_halves_stay_finite)
 TEST(every_bfloat_widens_to_the_upper_half_of_a_float_and_narrows_back)
 {
     for (unsigned h = 0; h < 0x10000; h++) {
-        float    x = fj_bf16_to_f32((uint16_t)h);
+        float x = fj_bf16_to_f32((uint16_t)h);
         uint32_t bits;
         memcpy(&bits, &x, sizeof bits);
         CHECK(bits == h << 16);
@@ -68,7 +68,7 @@ TEST(every_bfloat_widens_to_the_upper_half_of_a_float_and_narrows_back)
 TEST(between_two_bfloats_the_nearer_wins_and_a_tie_is_even)
 {
     for (unsigned h = 0; h < 0x7f7f; h++) {
-        float    middle, below, above;
+        float middle, below, above;
         uint32_t bits = h << 16 | 0x8000, less = bits - 1, more = bits + 1;
         memcpy(&middle, &bits, sizeof bits);
         memcpy(&below, &less, sizeof less);

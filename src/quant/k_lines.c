@@ -36,18 +36,18 @@ void fj_k_scales_unpack(const uint8_t bytes[FJ_K_SCALE_BYTES], uint8_t scale[FJ_
 
 /* A super-block while it is fitted, in units of 2^exponent. */
 typedef struct work {
-    float   x[FJ_K_VALUES], w[FJ_K_VALUES];
-    int     exponent, top;
-    fj_line line[FJ_K_RUNS];   /* the best of each run without regard to the others */
-    float   mean_q[FJ_K_RUNS]; /* of the codes on that line */
-    float   sum_w[FJ_K_RUNS];
+    float x[FJ_K_VALUES], w[FJ_K_VALUES];
+    int exponent, top;
+    fj_line line[FJ_K_RUNS]; /* the best of each run without regard to the others */
+    float mean_q[FJ_K_RUNS]; /* of the codes on that line */
+    float sum_w[FJ_K_RUNS];
 } work;
 
 /* One choice of everything but the codes, and the error it leaves. */
 typedef struct choice {
     uint16_t d_half, dmin_half;
-    float    d, dmin, error;
-    int      scale[FJ_K_RUNS], min[FJ_K_RUNS];
+    float d, dmin, error;
+    int scale[FJ_K_RUNS], min[FJ_K_RUNS];
 } choice;
 
 static fj_line line_of(const choice *c, int scale, int min)
@@ -75,12 +75,12 @@ static float choose_run(const work *k, choice *c, int run)
 {
     enum { REACH = 4 };
     const float *x = k->x + run * FJ_K_RUN, *w = k->w + run * FJ_K_RUN;
-    float        scale = k->line[run].scale, min = -k->line[run].offset, least = INFINITY;
-    int          middle = six_bits(c->d > 0 ? scale / c->d + 0.5f : 0);
+    float scale = k->line[run].scale, min = -k->line[run].offset, least = INFINITY;
+    int middle = six_bits(c->d > 0 ? scale / c->d + 0.5f : 0);
 
     for (int s = FJ_MAX(middle - REACH, 0); s <= FJ_MIN(middle + REACH, FJ_K_TOP_SCALE); s++) {
         float wanted = min + (c->d * (float)s - scale) * k->mean_q[run];
-        int   below = six_bits(c->dmin > 0 ? wanted / c->dmin : 0);
+        int below = six_bits(c->dmin > 0 ? wanted / c->dmin : 0);
         for (int m = below; m <= FJ_MIN(below + 1, FJ_K_TOP_SCALE); m++) {
             float error = fj_fit_error(x, w, FJ_K_RUN, line_of(c, s, m), 0, k->top);
             if (error < least) {
@@ -105,7 +105,7 @@ static void refit_halves(const work *k, choice *c)
 {
     double aa = 0, ab = 0, bb = 0, ar = 0, br = 0; /* sums over the super-block; r: residuals */
     for (int run = 0; run < FJ_K_RUNS; run++) {
-        double  scale = c->scale[run], min = c->min[run];
+        double scale = c->scale[run], min = c->min[run];
         fj_line line = line_of(c, c->scale[run], c->min[run]);
         fj_sums s = fj_fit_sums(k->x + run * FJ_K_RUN, k->w + run * FJ_K_RUN, FJ_K_RUN, line, 0, k->top);
         aa += scale * scale * (double)s.qq;
@@ -139,7 +139,7 @@ static void free_lines(work *k)
 static void start(const work *k, choice *best)
 {
     static const float scale_tops[] = { 63, 61, 58 }, min_tops[] = { 63, 60, 62 };
-    float              scale = 0, min = 0;
+    float scale = 0, min = 0;
     for (int run = 0; run < FJ_K_RUNS; run++) {
         scale = fmaxf(scale, k->line[run].scale);
         min = fmaxf(min, -k->line[run].offset);
@@ -168,9 +168,9 @@ static void store(const work *k, const choice *c, fj_k_lines *out)
 
 void fj_k_lines_fit(const float *src, const float *importance, int top, fj_k_lines *out)
 {
-    work   k = { .top = top };
+    work k = { .top = top };
     choice best = { 0 };
-    bool   is_zero;
+    bool is_zero;
 
     memset(out, 0, sizeof *out);
     k.exponent = fj_fit_unit(src, importance, FJ_K_VALUES, (float)(FJ_K_TOP_SCALE * top), k.x, k.w, &is_zero);

@@ -21,7 +21,7 @@ TEST(q4_0_spends_its_error_where_importance_is_low)
 
 TEST(q4_0_block_by_hand)
 {
-    float   x[32] = { -8, 7, [16] = 3, [17] = -2.5f }, y[32];
+    float x[32] = { -8, 7, [16] = 3, [17] = -2.5f }, y[32];
     uint8_t block[18];
     fj_quant_q4_0.encode(x, block, 32, NULL);
     CHECK(block[0] == 0x00 && block[1] == 0x3c);          /* d = 1: the largest is -8, code 0 */

@@ -18,7 +18,7 @@ static void decode(const void *src, float *dst, int64_t n)
     const uint8_t *block = src;
     for (; n > 0; n -= BLOCK, block += BYTES, dst += BLOCK) {
         const uint8_t *q = block + AT_CODES;
-        float          d = fj_half_load(block), m = fj_half_load(block + 2);
+        float d = fj_half_load(block), m = fj_half_load(block + 2);
         for (int i = 0; i < BLOCK / 2; i++) {
             dst[i] = d * (float)(q[i] & 15) + m;
             dst[i + 16] = d * (float)(q[i] >> 4) + m;
@@ -42,9 +42,9 @@ static void encode_plain(const float *x, uint8_t *block)
         low = fminf(low, x[i]);
         high = fmaxf(high, x[i]);
     }
-    float   d = fminf((high - low) / TOP, 65504.0f);
-    float   m = fmaxf(-65504.0f, fminf(65504.0f, low));
-    float   inverse = fj_inverse(d);
+    float d = fminf((high - low) / TOP, 65504.0f);
+    float m = fmaxf(-65504.0f, fminf(65504.0f, low));
+    float inverse = fj_inverse(d);
     uint8_t codes[BLOCK];
 
     fj_half_store(block, fj_half_saturated(d));
@@ -59,9 +59,9 @@ static void encode_plain(const float *x, uint8_t *block)
 /* The line of least weighted error instead. */
 static void encode_weighted(const float *src, const float *importance, uint8_t *block)
 {
-    float   x[BLOCK], w[BLOCK];
+    float x[BLOCK], w[BLOCK];
     uint8_t codes[BLOCK];
-    bool    is_zero;
+    bool is_zero;
     fj_line line = { 0 };
 
     int exponent = fj_fit_unit(src, importance, BLOCK, TOP + 1, x, w, &is_zero);

@@ -21,7 +21,7 @@ TEST(q4_1_spends_its_error_where_importance_is_low)
 
 TEST(q4_1_block_by_hand)
 {
-    float   x[32], y[32];
+    float x[32], y[32];
     uint8_t block[20];
     for (int i = 0; i < 32; i++)
         x[i] = (float)(i % 16) - 3;

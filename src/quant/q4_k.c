@@ -16,13 +16,13 @@ static void decode(const void *src, float *dst, int64_t n)
     const uint8_t *block = src;
     for (; n > 0; n -= FJ_K_VALUES, block += BYTES, dst += FJ_K_VALUES) {
         uint8_t scale[FJ_K_RUNS], min[FJ_K_RUNS];
-        float   d = fj_half_load(block), dmin = fj_half_load(block + 2);
+        float d = fj_half_load(block), dmin = fj_half_load(block + 2);
         fj_k_scales_unpack(block + AT_SCALES, scale, min);
 
         for (int run = 0; run < FJ_K_RUNS; run++) {
             const uint8_t *q = block + AT_CODES + run / 2 * FJ_K_RUN;
-            int            shift = run % 2 * 4;
-            float          step = d * (float)scale[run], low = dmin * (float)min[run];
+            int shift = run % 2 * 4;
+            float step = d * (float)scale[run], low = dmin * (float)min[run];
             for (int i = 0; i < FJ_K_RUN; i++)
                 dst[run * FJ_K_RUN + i] = step * (float)(q[i] >> shift & 15) - low;
         }
@@ -41,7 +41,7 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
 
         for (int pair = 0; pair < FJ_K_RUNS / 2; pair++) {
             const uint8_t *low = lines.codes + pair * 2 * FJ_K_RUN, *high = low + FJ_K_RUN;
-            uint8_t       *q = block + AT_CODES + pair * FJ_K_RUN;
+            uint8_t *q = block + AT_CODES + pair * FJ_K_RUN;
             for (int i = 0; i < FJ_K_RUN; i++)
                 q[i] = (uint8_t)(low[i] | high[i] << 4);
         }

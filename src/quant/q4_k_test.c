@@ -29,7 +29,7 @@ TEST(q4_k_spends_its_error_where_importance_is_low)
 
 TEST(q4_k_block_by_hand)
 {
-    float   y[256];
+    float y[256];
     uint8_t block[144] = { 0x00, 0x3c, 0x00, 0x38 }; /* d = 1, dmin = 0.5 */
     block[4 + 1] = 5 | 2 << 6;                       /* scale of run 1, and bits 4 and 5 of that of run 5 */
     block[8 + 1] = 7 | 1 << 6;                       /* its min, and the same of run 5's */

@@ -18,8 +18,8 @@ static void decode(const void *src, float *dst, int64_t n)
     const uint8_t *block = src;
     for (; n > 0; n -= BLOCK, block += BYTES, dst += BLOCK) {
         const uint8_t *q = block + AT_CODES;
-        float          d = fj_half_load(block);
-        uint32_t       high;
+        float d = fj_half_load(block);
+        uint32_t high;
         memcpy(&high, block + AT_HIGH, sizeof high);
         for (int i = 0; i < BLOCK / 2; i++) {
             dst[i] = d * (float)((int)((q[i] & 15) | (high >> i & 1) << 4) - MIDDLE);
@@ -46,8 +46,8 @@ static void encode_plain(const float *x, uint8_t *block)
     for (int i = 0; i < BLOCK; i++)
         if (fabsf(x[i]) > fabsf(peak))
             peak = x[i];
-    float   d = fmaxf(-65504.0f, fminf(65504.0f, peak / -MIDDLE));
-    double  inverse = fj_inverse(d);
+    float d = fmaxf(-65504.0f, fminf(65504.0f, peak / -MIDDLE));
+    double inverse = fj_inverse(d);
     uint8_t codes[BLOCK];
 
     fj_half_store(block, fj_half_saturated(d));
@@ -59,9 +59,9 @@ static void encode_plain(const float *x, uint8_t *block)
 /* The scale of least weighted error instead. */
 static void encode_weighted(const float *src, const float *importance, uint8_t *block)
 {
-    float   x[BLOCK], w[BLOCK];
+    float x[BLOCK], w[BLOCK];
     uint8_t codes[BLOCK];
-    bool    is_zero;
+    bool is_zero;
     fj_line line = { 0 };
 
     int exponent = fj_fit_unit(src, importance, BLOCK, MIDDLE, x, w, &is_zero);

@@ -16,15 +16,15 @@ static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= FJ_K_VALUES, block += BYTES, dst += FJ_K_VALUES) {
-        uint8_t        scale[FJ_K_RUNS], min[FJ_K_RUNS];
+        uint8_t scale[FJ_K_RUNS], min[FJ_K_RUNS];
         const uint8_t *high = block + AT_HIGH;
-        float          d = fj_half_load(block), dmin = fj_half_load(block + 2);
+        float d = fj_half_load(block), dmin = fj_half_load(block + 2);
         fj_k_scales_unpack(block + AT_SCALES, scale, min);
 
         for (int run = 0; run < FJ_K_RUNS; run++) {
             const uint8_t *q = block + AT_CODES + run / 2 * FJ_K_RUN;
-            int            shift = run % 2 * 4;
-            float          step = d * (float)scale[run], low = dmin * (float)min[run];
+            int shift = run % 2 * 4;
+            float step = d * (float)scale[run], low = dmin * (float)min[run];
             for (int i = 0; i < FJ_K_RUN; i++) {
                 int code = (q[i] >> shift & 15) | (high[i] >> run & 1) << 4;
                 dst[run * FJ_K_RUN + i] = step * (float)code - low;

@@ -34,15 +34,15 @@ static void decode(const void *src, float *dst, int64_t n)
 /* A super-block while it is fitted, in units of 2^exponent. */
 typedef struct work {
     float x[VALUES], w[VALUES];
-    int   exponent;
+    int exponent;
     float scale[RUNS]; /* the best of each run without regard to the others */
 } work;
 
 /* One choice of everything but the codes, and the error it leaves. */
 typedef struct choice {
     uint16_t d_half;
-    float    d, error;
-    int      scale[RUNS];
+    float d, error;
+    int scale[RUNS];
 } choice;
 
 static fj_line line_of(const choice *c, int scale)
@@ -56,12 +56,12 @@ static float choose_run(const work *k, choice *c, int run)
 {
     enum { REACH = 4 };
     const float *x = k->x + run * RUN, *w = k->w + run * RUN;
-    float        least = INFINITY, t = c->d > 0 ? k->scale[run] / c->d : 0;
-    int          middle = (int)rintf(fmaxf(LOW_SCALE, fminf(HIGH_SCALE, t)));
+    float least = INFINITY, t = c->d > 0 ? k->scale[run] / c->d : 0;
+    int middle = (int)rintf(fmaxf(LOW_SCALE, fminf(HIGH_SCALE, t)));
 
     for (int sign = -1; sign <= 1; sign += 2)
         for (int s = sign * middle - REACH; s <= sign * middle + REACH; s++) {
-            int   scale = FJ_MAX(LOW_SCALE, FJ_MIN(HIGH_SCALE, s));
+            int scale = FJ_MAX(LOW_SCALE, FJ_MIN(HIGH_SCALE, s));
             float error = fj_fit_error(x, w, RUN, line_of(c, scale), LOW, HIGH);
             if (error < least) {
                 least = error;
@@ -83,7 +83,7 @@ static void refit_d(const work *k, choice *c)
 {
     double aa = 0, ar = 0; /* a = scale * q */
     for (int run = 0; run < RUNS; run++) {
-        double  scale = c->scale[run];
+        double scale = c->scale[run];
         fj_sums s = fj_fit_sums(k->x + run * RUN, k->w + run * RUN, RUN, line_of(c, c->scale[run]), LOW, HIGH);
         aa += scale * scale * (double)s.qq;
         ar += scale * (double)s.qr;
@@ -96,7 +96,7 @@ static void refit_d(const work *k, choice *c)
 static void start(const work *k, choice *best)
 {
     static const float tops[] = { 128, 123 };
-    float              scale = 0;
+    float scale = 0;
     for (int run = 0; run < RUNS; run++)
         scale = fmaxf(scale, fabsf(k->scale[run]));
 
@@ -125,9 +125,9 @@ static choice fit(work *k)
 
 static void encode_block(const float *x, const float *importance, uint8_t *block)
 {
-    work    k;
+    work k;
     uint8_t codes[VALUES];
-    bool    is_zero;
+    bool is_zero;
 
     memset(block, 0, BYTES);
     k.exponent = fj_fit_unit(x, importance, VALUES, (float)(LOW_SCALE * LOW), k.x, k.w, &is_zero);

@@ -29,7 +29,7 @@ TEST(q6_k_spends_its_error_where_importance_is_low)
 
 TEST(q6_k_block_by_hand)
 {
-    float   y[256];
+    float y[256];
     uint8_t block[210] = { 0 };
     block[209] = 0x3c; /* d = 1 */
     for (int run = 0; run < 16; run++)

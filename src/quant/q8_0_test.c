@@ -16,7 +16,7 @@ TEST(q8_0_writes_the_bytes_of_ggml)
 
 TEST(q8_0_block_by_hand)
 {
-    float   x[32] = { 127, -127, 0.5f, -0.5f, 1.49f }, y[32];
+    float x[32] = { 127, -127, 0.5f, -0.5f, 1.49f }, y[32];
     uint8_t block[34];
     fj_quant_q8_0.encode(x, block, 32, NULL);
     CHECK(block[0] == 0x00 && block[1] == 0x3c); /* d = 1 */

@@ -10,7 +10,7 @@
 
 /* A recipe and what its public row does not say. */
 typedef struct mix {
-    fj_recipe       recipe; /* first: a fj_recipe of the list is the start of its mix */
+    fj_recipe recipe; /* first: a fj_recipe of the list is the start of its mix */
     const fj_dtype *main;
     const fj_dtype *more;   /* attn_v and ffn_down of the layers that use_more_bits names */
     const fj_dtype *head;   /* output, or token_embd that is the head too */
@@ -103,7 +103,7 @@ static const fj_dtype *wanted_type(const mix *m, const fj_recipe_weight *weight)
 
 const fj_dtype *fj_recipe_type(const fj_recipe *recipe, const fj_recipe_weight *weight)
 {
-    const mix     *m = (const mix *)recipe;
+    const mix *m = (const mix *)recipe;
     const fj_role *role = weight->role;
     if (weight->shape.rank != 2 || !(role->is_linear || role == &fj_role_token_embd || role == &fj_role_output))
         return &fj_f32;

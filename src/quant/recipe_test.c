@@ -27,7 +27,7 @@ static const char *more_layers(const char *recipe, const fj_role *role, int n_la
 TEST(half_of_the_layers_get_more_bits)
 {
     static const struct {
-        int         n_layers;
+        int n_layers;
         const char *layers;
     } cases[] = {
         { 22, "0 1 4 7 10 13 16 19 20 21" },
@@ -50,16 +50,16 @@ TEST(half_of_the_layers_get_more_bits)
 /* Types of one model's weights, as text: "token_embd output | q k v o gate up down" of the first layers that differ. */
 typedef struct model {
     int64_t d_model, d_kv, d_ff, n_vocab;
-    int     n_layers, n_experts;
-    bool    is_tied;
+    int n_layers, n_experts;
+    bool is_tied;
 } model;
 
 static const char *table(const char *recipe, const model *m, int layer, char text[256])
 {
     struct {
         const fj_role *role;
-        int64_t        out, in;
-        bool           in_layer;
+        int64_t out, in;
+        bool in_layer;
     } rows[] = {
         { &fj_role_token_embd, m->n_vocab, m->d_model, false }, { &fj_role_output, m->n_vocab, m->d_model, false },
         { &fj_role_attn_q, m->d_model, m->d_model, true },      { &fj_role_attn_k, m->d_kv, m->d_model, true },
@@ -89,7 +89,7 @@ static const char *table(const char *recipe, const model *m, int layer, char tex
 TEST(llama_3_8b_gets_the_types_of_llama_cpp)
 {
     static const model m = { 4096, 1024, 14336, 128256, 32, 0, false };
-    char               text[256];
+    char text[256];
     CHECK_TEXT(table("Q4_K_M", &m, 0, text), "Q4_K Q6_K Q4_K Q4_K Q6_K Q4_K Q4_K Q4_K Q6_K");
     CHECK_TEXT(table("Q4_K_M", &m, 4, text), "Q4_K Q6_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K");
     CHECK_TEXT(table("Q5_K_M", &m, 0, text), "Q5_K Q6_K Q5_K Q5_K Q6_K Q5_K Q5_K Q5_K Q6_K");
@@ -109,7 +109,7 @@ TEST(llama_3_8b_gets_the_types_of_llama_cpp)
 TEST(smollm_135m_falls_back_where_256_does_not_divide)
 {
     static const model m = { 576, 192, 1536, 49152, 30, 0, true };
-    char               text[256];
+    char text[256];
     CHECK_TEXT(table("Q4_K_M", &m, 0, text), "Q8_0 Q5_0 Q5_0 Q8_0 Q5_0 Q5_0 Q5_0 Q6_K");
     CHECK_TEXT(table("Q4_K_M", &m, 3, text), "Q8_0 Q5_0 Q5_0 Q5_0 Q5_0 Q5_0 Q5_0 Q4_K");
     CHECK_TEXT(table("Q5_K_M", &m, 0, text), "Q8_0 Q5_1 Q5_1 Q8_0 Q5_1 Q5_1 Q5_1 Q6_K");
@@ -123,7 +123,7 @@ TEST(smollm_135m_falls_back_where_256_does_not_divide)
 TEST(rows_that_32_does_not_divide_become_f16)
 {
     static const model m = { 40, 40, 72, 100, 2, 0, false };
-    char               text[256];
+    char text[256];
     CHECK_TEXT(table("Q4_K_M", &m, 0, text), "F16 F16 F16 F16 F16 F16 F16 F16 F16");
     CHECK_TEXT(table("Q8_0", &m, 0, text), "F16 F16 F16 F16 F16 F16 F16 F16 F16");
     CHECK_TEXT(table("Q4_0", &m, 0, text), "F16 F16 F16 F16 F16 F16 F16 F16 F16");
@@ -169,7 +169,7 @@ TEST(recipes_are_found_in_either_case_and_have_the_file_types_of_gguf)
 {
     static const struct {
         const char *name;
-        int         ftype;
+        int ftype;
     } cases[] = { { "Q8_0", 7 }, { "Q6_K", 18 }, { "Q5_K_M", 17 }, { "Q4_K_M", 15 }, { "Q4_0", 2 }, { "Q4_1", 3 },
                   { "Q5_0", 8 }, { "Q5_1", 9 },  { "F16", 1 },     { "BF16", 32 },   { "F32", 0 } };
     size_t n = 0;

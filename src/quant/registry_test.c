@@ -32,7 +32,7 @@ TEST(every_float_or_quantized_type_has_a_format_and_no_other_has)
 /* More bits, less error: each listed format on the same values. Types of equal bits may stand in either order. */
 TEST(fewer_bits_never_lose_less)
 {
-    float  x[2048];
+    float x[2048];
     double last = -1, last_bits = 1e9;
     fill_normal(x, 2048, 21, 0.05, 0);
     for (const fj_quant *const *q = fj_quants; *q; q++) {

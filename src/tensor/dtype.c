@@ -30,9 +30,9 @@ const fj_dtype fj_q4_k = { "Q4_K", NULL, 12, 256, 144, .is_quantized = true };
 const fj_dtype fj_q5_k = { "Q5_K", NULL, 13, 256, 176, .is_quantized = true };
 const fj_dtype fj_q6_k = { "Q6_K", NULL, 14, 256, 210, .is_quantized = true };
 
-const fj_dtype *const fj_dtypes[] = { &fj_f32,  &fj_f16,  &fj_bf16, &fj_f64,  &fj_i8,   &fj_i16,  &fj_i32,
-                                      &fj_i64,  &fj_u8,   &fj_u16,  &fj_u32,  &fj_u64,  &fj_bool, &fj_q8_0,
-                                      &fj_q4_0, &fj_q4_1, &fj_q5_0, &fj_q5_1, &fj_q4_k, &fj_q5_k, &fj_q6_k, NULL };
+const fj_dtype *const fj_dtypes[] = { &fj_f32,  &fj_f16,  &fj_bf16, &fj_f64,  &fj_i8,   &fj_i16,  &fj_i32,  &fj_i64,
+                                      &fj_u8,   &fj_u16,  &fj_u32,  &fj_u64,  &fj_bool, &fj_q8_0, &fj_q4_0, &fj_q4_1,
+                                      &fj_q5_0, &fj_q5_1, &fj_q4_k, &fj_q5_k, &fj_q6_k, NULL };
 
 const fj_dtype *fj_dtype_by_name(const char *name)
 {
@@ -61,15 +61,20 @@ const fj_dtype *fj_dtype_by_gguf(uint32_t id)
 const char *fj_gguf_type_note(uint32_t id)
 {
     static const char *const notes[] = {
-        [4] = "Q4_2, retired in 2023",      [5] = "Q4_3, retired in 2023",      [9] = "Q8_1, not a type of files",
-        [10] = "Q2_K, not supported",       [11] = "Q3_K, not supported",       [15] = "Q8_K, not a type of files",
-        [16] = "IQ2_XXS, not supported",    [17] = "IQ2_XS, not supported",     [18] = "IQ3_XXS, not supported",
-        [19] = "IQ1_S, not supported",      [20] = "IQ4_NL, not supported",     [21] = "IQ3_S, not supported",
-        [22] = "IQ2_S, not supported",      [23] = "IQ4_XS, not supported",     [29] = "IQ1_M, not supported",
-        [31] = "Q4_0_4_4, retired in 2024", [32] = "Q4_0_4_8, retired in 2024", [33] = "Q4_0_8_8, retired in 2024",
-        [34] = "TQ1_0, not supported",      [35] = "TQ2_0, not supported",      [36] = "IQ4_NL_4_4, retired in 2024",
-        [37] = "IQ4_NL_4_8, retired in 2024", [38] = "IQ4_NL_8_8, retired in 2024", [39] = "MXFP4, not supported",
-        [40] = "NVFP4, not supported",      [41] = "Q1_0, not supported",       [42] = "Q2_0, not supported",
+        [4] = "Q4_2, retired in 2023",        [5] = "Q4_3, retired in 2023",
+        [9] = "Q8_1, not a type of files",    [10] = "Q2_K, not supported",
+        [11] = "Q3_K, not supported",         [15] = "Q8_K, not a type of files",
+        [16] = "IQ2_XXS, not supported",      [17] = "IQ2_XS, not supported",
+        [18] = "IQ3_XXS, not supported",      [19] = "IQ1_S, not supported",
+        [20] = "IQ4_NL, not supported",       [21] = "IQ3_S, not supported",
+        [22] = "IQ2_S, not supported",        [23] = "IQ4_XS, not supported",
+        [29] = "IQ1_M, not supported",        [31] = "Q4_0_4_4, retired in 2024",
+        [32] = "Q4_0_4_8, retired in 2024",   [33] = "Q4_0_8_8, retired in 2024",
+        [34] = "TQ1_0, not supported",        [35] = "TQ2_0, not supported",
+        [36] = "IQ4_NL_4_4, retired in 2024", [37] = "IQ4_NL_4_8, retired in 2024",
+        [38] = "IQ4_NL_8_8, retired in 2024", [39] = "MXFP4, not supported",
+        [40] = "NVFP4, not supported",        [41] = "Q1_0, not supported",
+        [42] = "Q2_0, not supported",
     };
     return id < FJ_LEN(notes) && notes[id] ? notes[id] : "unknown";
 }

@@ -16,7 +16,10 @@ const fj_role fj_role_ffn_gate = { "ffn_gate", "blk.{}.ffn_gate", .in_layer = tr
 const fj_role fj_role_ffn_up = { "ffn_up", "blk.{}.ffn_up", .in_layer = true, .is_linear = true };
 const fj_role fj_role_ffn_down = { "ffn_down", "blk.{}.ffn_down", .in_layer = true, .is_linear = true };
 
-const fj_role *const fj_roles[] = { &fj_role_token_embd, &fj_role_output_norm, &fj_role_output,   &fj_role_rope_freqs,
-                                    &fj_role_attn_norm,  &fj_role_attn_q,      &fj_role_attn_k,   &fj_role_attn_v,
-                                    &fj_role_attn_output, &fj_role_ffn_norm,   &fj_role_ffn_gate, &fj_role_ffn_up,
-                                    &fj_role_ffn_down,   NULL };
+const fj_role *const fj_roles[] = { &fj_role_token_embd,  &fj_role_output_norm,
+                                    &fj_role_output,      &fj_role_rope_freqs,
+                                    &fj_role_attn_norm,   &fj_role_attn_q,
+                                    &fj_role_attn_k,      &fj_role_attn_v,
+                                    &fj_role_attn_output, &fj_role_ffn_norm,
+                                    &fj_role_ffn_gate,    &fj_role_ffn_up,
+                                    &fj_role_ffn_down,    NULL };

@@ -28,7 +28,7 @@ const char *fj_tpl_intern(fj_template *t, const char *name, size_t len)
         return NULL;
     memcpy(new->text, name, len);
     new->next = *bucket;
-    *bucket   = new;
+    *bucket = new;
     return new->text;
 }
 
@@ -45,11 +45,11 @@ const char *fj_tpl_interned(const fj_template *t, const char *name)
 fj_status fj_template_parse(const char *text, size_t len, fj_template **out, fj_err *err)
 {
     tpl_token *tokens;
-    size_t     n;
-    fj_status  st    = FJ_OK;
-    fj_arena  *arena = fj_arena_new();
+    size_t n;
+    fj_status st = FJ_OK;
+    fj_arena *arena = fj_arena_new();
 
-    *out           = NULL;
+    *out = NULL;
     fj_template *t = arena ? fj_arena_take(arena, sizeof *t) : NULL;
     if (!t) {
         st = fj_fail(err, FJ_ERR_MEMORY, "no memory for a chat template");
@@ -84,7 +84,7 @@ void fj_template_free(fj_template *t)
 
 bool fj_tpl_fail(tpl_run *run, fj_status st, const char *format, ...)
 {
-    char    text[640];
+    char text[640];
     va_list args;
     if (run->err->status) /* the first cause is the one to tell */
         return false;
@@ -126,7 +126,7 @@ void *fj_tpl_take(tpl_run *run, size_t size)
     run->taken += ask;
     if (ask == size)
         return new;
-    run->chunk      = new + size;
+    run->chunk = new + size;
     run->chunk_left = CHUNK - size;
     return new;
 }
@@ -149,8 +149,9 @@ static bool define_token(tpl_run *run, tpl_scope *scope, const char *name, const
  * stays message text: no role can spell a token of its own. */
 static void trust_role(tpl_run *run, tpl_dict *message)
 {
-    static const char *const known[] = { "system", "user", "assistant", "tool", "developer", "function", "ipython", "model" };
-    tpl_value               *role    = fj_tpl_find_name(run, message, "role");
+    static const char *const known[] = { "system",    "user",     "assistant", "tool",
+                                         "developer", "function", "ipython",   "model" };
+    tpl_value *role = fj_tpl_find_name(run, message, "role");
     for (size_t i = 0; role && i < FJ_LEN(known); i++)
         if (fj_tpl_text_is(*role, known[i]))
             role->text->marked = false;
@@ -180,8 +181,10 @@ static bool define_input(tpl_run *run, tpl_scope *scope, const fj_template_input
         !define(run, scope, "add_generation_prompt", fj_tpl_bool(input->add_generation_prompt)) ||
         !define(run, scope, "tools", fj_tpl_none()) || !define(run, scope, "documents", fj_tpl_none()))
         return false;
-    if (!define_token(run, scope, "bos_token", input->bos_token) || !define_token(run, scope, "eos_token", input->eos_token) ||
-        !define_token(run, scope, "unk_token", input->unk_token) || !define_token(run, scope, "pad_token", input->pad_token))
+    if (!define_token(run, scope, "bos_token", input->bos_token) ||
+        !define_token(run, scope, "eos_token", input->eos_token) ||
+        !define_token(run, scope, "unk_token", input->unk_token) ||
+        !define_token(run, scope, "pad_token", input->pad_token))
         return false;
     for (void *i = fj_json_first(input->extra); i; i = fj_json_next(input->extra, i)) {
         tpl_value v;
@@ -196,7 +199,9 @@ static bool define_input(tpl_run *run, tpl_scope *scope, const fj_template_input
 fj_status fj_template_render(const fj_template *t, const fj_template_input *input, fj_rendering *out, fj_err *err)
 {
     tpl_scope globals = { 0 };
-    tpl_run   run     = { .t = t, .arena = fj_arena_new(), .now = input->now, .message = -1, .out = out, .err = err, .line = 1 };
+    tpl_run run = {
+        .t = t, .arena = fj_arena_new(), .now = input->now, .message = -1, .out = out, .err = err, .line = 1
+    };
 
     memset(out, 0, sizeof *out);
     err->status = FJ_OK; /* the run keeps the first cause */

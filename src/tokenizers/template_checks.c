@@ -171,12 +171,12 @@ static bool test_divisibleby(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool one_case(tpl_run *run, const tpl_call *c, const char *wanted, const char *unwanted, tpl_value *out)
 {
     tpl_text *s;
-    bool      some = false;
+    bool some = false;
     if (!fj_tpl_to_text(run, c->self, &s) || !fj_tpl_charge(run, s->len / 32))
         return false;
     for (size_t at = 0, n; at < s->len; at += n) {
         uint32_t code = 0;
-        n             = fj_tpl_char_at(s, at);
+        n = fj_tpl_char_at(s, at);
         if (!fj_utf8_get(s->data + at, s->len - at, &code))
             continue;
         const char *category = fj_unicode_category(code);
@@ -199,7 +199,8 @@ static bool test_upper(tpl_run *run, const tpl_call *c, tpl_value *out)
 
 static bool named_text(tpl_run *run, const tpl_call *c, char **name)
 {
-    return fj_tpl_charge(run, 1) && c->self.kind == TPL_TEXT && (*name = fj_tpl_take(run, c->self.text->len + 1)) != NULL;
+    return fj_tpl_charge(run, 1) && c->self.kind == TPL_TEXT &&
+           (*name = fj_tpl_take(run, c->self.text->len + 1)) != NULL;
 }
 
 static bool test_filter(tpl_run *run, const tpl_call *c, tpl_value *out)

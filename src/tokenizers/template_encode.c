@@ -8,7 +8,7 @@
 /* Neighbouring spans of one origin are one piece: '<|' + role + '|>' spells one token. */
 fj_status fj_template_encode(const fj_rendering *r, fj_encoder *e, fj_encoding *out, fj_err *err)
 {
-    size_t    n      = 0;
+    size_t n = 0;
     fj_piece *pieces = calloc(r->n_spans + 1, sizeof *pieces);
     if (!pieces)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for the pieces of a chat");

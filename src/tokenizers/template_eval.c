@@ -21,8 +21,8 @@ static bool callable_value(tpl_run *run, const tpl_builtin *builtin, tpl_value s
     if (!callable)
         return false;
     callable->builtin = builtin;
-    callable->self    = self;
-    *out              = (tpl_value){ .kind = TPL_CALLABLE, .callable = callable };
+    callable->self = self;
+    *out = (tpl_value){ .kind = TPL_CALLABLE, .callable = callable };
     return true;
 }
 
@@ -114,7 +114,7 @@ static bool text_item(tpl_run *run, tpl_text *text, int64_t n, tpl_value *out)
 bool fj_tpl_item(tpl_run *run, tpl_value v, tpl_value key, tpl_value *out)
 {
     int64_t n;
-    size_t  index;
+    size_t index;
     if (v.kind == TPL_UNDEFINED)
         return undefined_used(run, v);
     if (v.kind == TPL_DICT) {
@@ -152,9 +152,9 @@ bool fj_tpl_path(tpl_run *run, tpl_value v, tpl_value path, tpl_value *out)
         size_t end = at;
         while (end < path.text->len && path.text->data[end] != '.')
             end++;
-        int64_t   n;
+        int64_t n;
         tpl_value key, of = *out;
-        fj_text   part = { path.text->data + at, end - at };
+        fj_text part = { path.text->data + at, end - at };
         if (fj_text_i64(part, &n))
             key = fj_tpl_int(n);
         else if (!fj_tpl_part(run, path.text, at, end, &key))
@@ -199,25 +199,25 @@ static bool slice_part(tpl_run *run, tpl_scope *scope, const tpl_node *n, int64_
 static bool read_slice(tpl_run *run, tpl_scope *scope, const tpl_node *n, int64_t len, slice *out)
 {
     int64_t start = 0, stop = 0, step = 1;
-    bool    has_start, has_stop, has_step;
+    bool has_start, has_stop, has_step;
     if (!slice_part(run, scope, n->a, &start, &has_start) || !slice_part(run, scope, n->b, &stop, &has_stop) ||
         !slice_part(run, scope, n->c, &step, &has_step))
         return false;
     if (step == 0)
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "slice step cannot be zero");
-    step         = clamp(step, -(INT64_C(1) << 40), INT64_C(1) << 40);
-    int64_t low  = step > 0 ? 0 : -1, high = step > 0 ? len : len - 1;
-    start        = has_start ? clamp(start < 0 ? clamp(start, -len - 1, 0) + len : start, low, high) : step > 0 ? 0 : len - 1;
-    stop         = has_stop ? clamp(stop < 0 ? clamp(stop, -len - 1, 0) + len : stop, low, high) : step > 0 ? len : -1;
+    step = clamp(step, -(INT64_C(1) << 40), INT64_C(1) << 40);
+    int64_t low = step > 0 ? 0 : -1, high = step > 0 ? len : len - 1;
+    start = has_start ? clamp(start < 0 ? clamp(start, -len - 1, 0) + len : start, low, high) : step > 0 ? 0 : len - 1;
+    stop = has_stop ? clamp(stop < 0 ? clamp(stop, -len - 1, 0) + len : stop, low, high) : step > 0 ? len : -1;
     int64_t span = step > 0 ? stop - start : start - stop, size = step > 0 ? step : -step;
-    *out         = (slice){ start, step, span > 0 ? (span + size - 1) / size : 0 };
+    *out = (slice){ start, step, span > 0 ? (span + size - 1) / size : 0 };
     return true;
 }
 
 static bool slice_text(tpl_run *run, tpl_text *text, const slice *s, tpl_value *out)
 {
     tpl_list *chars;
-    tpl_buf   b = { 0 };
+    tpl_buf b = { 0 };
     if (text->n_chars == (int64_t)text->len && s->step == 1)
         return fj_tpl_part(run, text, (size_t)s->start, (size_t)(s->start + s->n), out);
     if (!fj_tpl_iterate(run, (tpl_value){ .kind = TPL_TEXT, .text = text }, &chars))
@@ -256,19 +256,20 @@ static bool eval_slice(tpl_run *run, tpl_scope *scope, tpl_value v, const tpl_no
 bool fj_tpl_eval_args(tpl_run *run, tpl_scope *scope, const tpl_node *list, tpl_args *out)
 {
     size_t n_all = 0;
-    *out         = (tpl_args){ 0 };
+    *out = (tpl_args){ 0 };
     for (const tpl_node *n = list; n; n = n->next)
         n_all++;
     if (n_all == 0)
         return true;
     out->positional = fj_tpl_take(run, n_all * sizeof *out->positional);
-    out->named      = fj_tpl_take(run, n_all * sizeof *out->named);
-    out->names      = fj_tpl_take(run, n_all * sizeof *out->names);
+    out->named = fj_tpl_take(run, n_all * sizeof *out->named);
+    out->names = fj_tpl_take(run, n_all * sizeof *out->names);
     if (!out->positional || !out->named || !out->names)
         return false;
     for (const tpl_node *n = list; n; n = n->next) {
         bool is_named = n->kind == N_KEYWORD;
-        if (!fj_tpl_eval(run, scope, is_named ? n->a : n, is_named ? &out->named[out->n_named] : &out->positional[out->n_positional]))
+        if (!fj_tpl_eval(run, scope, is_named ? n->a : n,
+                         is_named ? &out->named[out->n_named] : &out->positional[out->n_positional]))
             return false;
         if (is_named)
             out->names[out->n_named++] = n->name;
@@ -287,13 +288,15 @@ static bool bind_named(tpl_run *run, const tpl_builtin *builtin, const char *wha
         if (at == TPL_MAX_ARGS || !builtin->params[at])
             return fj_tpl_fail(run, FJ_ERR_FORMAT, "%s '%s' has no argument '%s'", what, builtin->name, args->names[i]);
         if (call->arg[at].kind != TPL_ABSENT)
-            return fj_tpl_fail(run, FJ_ERR_FORMAT, "%s '%s' got argument '%s' twice", what, builtin->name, args->names[i]);
+            return fj_tpl_fail(run, FJ_ERR_FORMAT, "%s '%s' got argument '%s' twice", what, builtin->name,
+                               args->names[i]);
         call->arg[at] = args->named[i];
     }
     return true;
 }
 
-bool fj_tpl_call_builtin(tpl_run *run, const tpl_builtin *builtin, const char *what, tpl_value self, const tpl_args *args, tpl_value *out)
+bool fj_tpl_call_builtin(tpl_run *run, const tpl_builtin *builtin, const char *what, tpl_value self,
+                         const tpl_args *args, tpl_value *out)
 {
     tpl_call call = { .self = self, .all = args };
     if (!builtin->variadic) {
@@ -301,15 +304,16 @@ bool fj_tpl_call_builtin(tpl_run *run, const tpl_builtin *builtin, const char *w
         while (n_params < TPL_MAX_ARGS && builtin->params[n_params])
             n_params++;
         if (args->n_positional > n_params)
-            return fj_tpl_fail(run, FJ_ERR_FORMAT, "%s '%s' takes at most %zu arguments, got %zu", what, builtin->name, n_params,
-                               args->n_positional);
+            return fj_tpl_fail(run, FJ_ERR_FORMAT, "%s '%s' takes at most %zu arguments, got %zu", what, builtin->name,
+                               n_params, args->n_positional);
         for (size_t i = 0; i < args->n_positional; i++)
             call.arg[i] = args->positional[i];
         if (!bind_named(run, builtin, what, args, &call))
             return false;
         for (int i = 0; i < builtin->n_required; i++)
             if (call.arg[i].kind == TPL_ABSENT)
-                return fj_tpl_fail(run, FJ_ERR_FORMAT, "%s '%s' needs argument '%s'", what, builtin->name, builtin->params[i]);
+                return fj_tpl_fail(run, FJ_ERR_FORMAT, "%s '%s' needs argument '%s'", what, builtin->name,
+                                   builtin->params[i]);
     }
     return builtin->fn(run, &call, out);
 }
@@ -328,7 +332,7 @@ bool fj_tpl_call(tpl_run *run, tpl_value callee, const tpl_args *args, tpl_value
 static bool eval_call(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_value *out)
 {
     tpl_value callee;
-    tpl_args  args;
+    tpl_args args;
     return fj_tpl_eval(run, scope, n->a, &callee) && fj_tpl_eval_args(run, scope, n->b, &args) &&
            fj_tpl_call(run, callee, &args, out);
 }
@@ -336,7 +340,7 @@ static bool eval_call(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_val
 static bool eval_filter(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_value *out)
 {
     tpl_value self;
-    tpl_args  args;
+    tpl_args args;
     if (!n->builtin)
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "there is no filter '%s'", n->name);
     return fj_tpl_eval(run, scope, n->a, &self) && fj_tpl_eval_args(run, scope, n->b, &args) &&
@@ -346,7 +350,7 @@ static bool eval_filter(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_v
 static bool eval_test(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_value *out)
 {
     tpl_value self;
-    tpl_args  args;
+    tpl_args args;
     if (!n->builtin)
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "there is no test '%s'", n->name);
     if (!fj_tpl_eval(run, scope, n->a, &self) || !fj_tpl_eval_args(run, scope, n->b, &args) ||
@@ -377,7 +381,7 @@ static bool eval_unary(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_va
 static bool eval_compare(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_value *out)
 {
     tpl_value a, b;
-    bool      yes = true;
+    bool yes = true;
     if (!fj_tpl_eval(run, scope, n->a, &a))
         return false;
     for (const tpl_node *operand = n->b; operand && yes; operand = operand->next) {
@@ -430,7 +434,8 @@ static bool eval_dict(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_val
 static bool eval_binary(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_value *out)
 {
     tpl_value a, b;
-    return fj_tpl_eval(run, scope, n->a, &a) && fj_tpl_eval(run, scope, n->b, &b) && fj_tpl_arith(run, n->op, a, b, out);
+    return fj_tpl_eval(run, scope, n->a, &a) && fj_tpl_eval(run, scope, n->b, &b) &&
+           fj_tpl_arith(run, n->op, a, b, out);
 }
 
 static bool eval_logic(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_value *out)
@@ -472,41 +477,24 @@ static bool eval_member(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_v
 static bool eval_node(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_value *out)
 {
     switch (n->kind) {
-    case N_CONST:
-        *out = n->value;
-        return true;
-    case N_NAME:
-        return eval_name(run, scope, n->name, out);
+    case N_CONST: *out = n->value; return true;
+    case N_NAME: return eval_name(run, scope, n->name, out);
     case N_LIST:
-    case N_TUPLE:
-        return eval_list(run, scope, n, out);
-    case N_DICT:
-        return eval_dict(run, scope, n, out);
-    case N_UNARY:
-        return eval_unary(run, scope, n, out);
-    case N_BINARY:
-        return eval_binary(run, scope, n, out);
-    case N_COMPARE:
-        return eval_compare(run, scope, n, out);
-    case N_CONCAT:
-        return eval_concat(run, scope, n, out);
+    case N_TUPLE: return eval_list(run, scope, n, out);
+    case N_DICT: return eval_dict(run, scope, n, out);
+    case N_UNARY: return eval_unary(run, scope, n, out);
+    case N_BINARY: return eval_binary(run, scope, n, out);
+    case N_COMPARE: return eval_compare(run, scope, n, out);
+    case N_CONCAT: return eval_concat(run, scope, n, out);
     case N_AND:
-    case N_OR:
-        return eval_logic(run, scope, n, out);
-    case N_COND:
-        return eval_condition(run, scope, n, out);
-    case N_MEMBER:
-        return eval_member(run, scope, n, out);
-    case N_ITEM:
-        return eval_item(run, scope, n, out);
-    case N_CALL:
-        return eval_call(run, scope, n, out);
-    case N_FILTER:
-        return eval_filter(run, scope, n, out);
-    case N_TEST:
-        return eval_test(run, scope, n, out);
-    default:
-        return fj_tpl_fail(run, FJ_ERR_FORMAT, "not an expression");
+    case N_OR: return eval_logic(run, scope, n, out);
+    case N_COND: return eval_condition(run, scope, n, out);
+    case N_MEMBER: return eval_member(run, scope, n, out);
+    case N_ITEM: return eval_item(run, scope, n, out);
+    case N_CALL: return eval_call(run, scope, n, out);
+    case N_FILTER: return eval_filter(run, scope, n, out);
+    case N_TEST: return eval_test(run, scope, n, out);
+    default: return fj_tpl_fail(run, FJ_ERR_FORMAT, "not an expression");
     }
 }
 

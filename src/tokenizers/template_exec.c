@@ -15,22 +15,23 @@ static flow run_body(tpl_run *run, tpl_scope *scope, const tpl_node *body);
 
 static bool add_span(tpl_run *run, size_t len, bool from_message)
 {
-    fj_rendering *out  = run->out;
-    fj_span      *last = out->n_spans ? &out->spans[out->n_spans - 1] : NULL;
+    fj_rendering *out = run->out;
+    fj_span *last = out->n_spans ? &out->spans[out->n_spans - 1] : NULL;
     if (last && last->from_message == from_message && last->message == run->message) {
         last->len += len;
         return true;
     }
     if (out->n_spans == run->spans_cap) {
-        size_t   cap = run->spans_cap ? run->spans_cap * 2 : 32;
+        size_t cap = run->spans_cap ? run->spans_cap * 2 : 32;
         fj_span *new = realloc(out->spans, cap * sizeof *new);
         if (!new)
             return fj_tpl_fail(run, FJ_ERR_MEMORY, "no memory for the text");
-        out->spans     = new;
+        out->spans = new;
         run->spans_cap = cap;
     }
-    out->spans[out->n_spans++] = (fj_span){ .start = out->text.len - len, .len = len, .from_message = from_message,
-                                            .message = run->message };
+    out->spans[out->n_spans++] = (fj_span){
+        .start = out->text.len - len, .len = len, .from_message = from_message, .message = run->message
+    };
     return true;
 }
 
@@ -67,7 +68,7 @@ static flow run_print(tpl_run *run, tpl_scope *scope, const tpl_node *n)
 {
     tpl_value v;
     tpl_text *text;
-    bool      ok = fj_tpl_eval(run, scope, n->a, &v) && fj_tpl_to_text(run, v, &text) && write_text(run, text);
+    bool ok = fj_tpl_eval(run, scope, n->a, &v) && fj_tpl_to_text(run, v, &text) && write_text(run, text);
     return ok ? FLOW_NEXT : FLOW_FAILED;
 }
 
@@ -83,7 +84,7 @@ bool fj_tpl_define(tpl_run *run, tpl_scope *scope, const char *name, tpl_value v
     tpl_variable *new = fj_tpl_take(run, sizeof *new);
     if (!new)
         return false;
-    *new             = (tpl_variable){ .next = scope->variables, .name = name, .value = v };
+    *new = (tpl_variable){ .next = scope->variables, .name = name, .value = v };
     scope->variables = new;
     return true;
 }
@@ -109,7 +110,7 @@ static bool assign_member(tpl_run *run, tpl_scope *scope, const tpl_node *target
 static bool assign(tpl_run *run, tpl_scope *scope, const tpl_node *target, tpl_value v)
 {
     tpl_list *items;
-    size_t    n_targets = 0, at = 0;
+    size_t n_targets = 0, at = 0;
     if (target->kind == N_NAME)
         return fj_tpl_define(run, scope, target->name, v);
     if (target->kind == N_MEMBER)
@@ -129,9 +130,9 @@ static bool assign(tpl_run *run, tpl_scope *scope, const tpl_node *target, tpl_v
 /* Runs a body with its output captured; out becomes the text. */
 static bool capture(tpl_run *run, tpl_scope *scope, const tpl_node *body, tpl_value *out)
 {
-    tpl_buf  b = { 0 }, *outer = run->capture;
+    tpl_buf b = { 0 }, *outer = run->capture;
     run->capture = &b;
-    bool ok      = run_body(run, scope, body) != FLOW_FAILED;
+    bool ok = run_body(run, scope, body) != FLOW_FAILED;
     run->capture = outer;
     return ok && fj_tpl_done(run, &b, out);
 }
@@ -140,7 +141,7 @@ static bool capture(tpl_run *run, tpl_scope *scope, const tpl_node *body, tpl_va
 static bool apply_chain(tpl_run *run, tpl_scope *scope, const tpl_node *filter, tpl_value *v)
 {
     tpl_value self = *v;
-    tpl_args  args;
+    tpl_args args;
     if (filter->a) {
         if (!apply_chain(run, scope, filter->a, &self))
             return false;
@@ -162,14 +163,14 @@ static flow run_filtered(tpl_run *run, tpl_scope *scope, const tpl_node *n)
 {
     tpl_value v;
     tpl_text *text;
-    bool      ok = captured(run, scope, n, &v) && fj_tpl_to_text(run, v, &text) && write_text(run, text);
+    bool ok = captured(run, scope, n, &v) && fj_tpl_to_text(run, v, &text) && write_text(run, text);
     return ok ? FLOW_NEXT : FLOW_FAILED;
 }
 
 static flow run_set(tpl_run *run, tpl_scope *scope, const tpl_node *n)
 {
     tpl_value v;
-    bool      ok = n->kind == N_CAPTURE ? captured(run, scope, n, &v) : fj_tpl_eval(run, scope, n->b, &v);
+    bool ok = n->kind == N_CAPTURE ? captured(run, scope, n, &v) : fj_tpl_eval(run, scope, n->b, &v);
     return ok && assign(run, scope, n->a, v) ? FLOW_NEXT : FLOW_FAILED;
 }
 
@@ -197,7 +198,7 @@ static bool filter_items(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_
     if (!fj_tpl_new_list(run, 0, &kept))
         return false;
     for (size_t i = 0; i < (*items)->n; i++) {
-        tpl_value  yes;
+        tpl_value yes;
         tpl_scope *inner = new_scope(run, scope);
         if (!inner || !assign(run, inner, n->a, (*items)->items[i]) || !fj_tpl_eval(run, inner, n->e, &yes))
             return false;
@@ -210,11 +211,11 @@ static bool filter_items(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_
 
 static flow run_turns(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_loop *loop)
 {
-    const char *name  = fj_tpl_interned(run->t, "loop");
-    flow        after = FLOW_NEXT;
-    size_t      count = loop->items->n; /* a body that appends to the list does not make the loop longer */
+    const char *name = fj_tpl_interned(run->t, "loop");
+    flow after = FLOW_NEXT;
+    size_t count = loop->items->n; /* a body that appends to the list does not make the loop longer */
     for (loop->at = 0; loop->at < count && after != FLOW_BREAK; loop->at++) {
-        tpl_value  item  = loop->items->items[loop->at];
+        tpl_value item = loop->items->items[loop->at];
         tpl_scope *inner = new_scope(run, scope);
         if (!inner || !fj_tpl_charge(run, 1) || !assign(run, inner, n->a, item))
             return FLOW_FAILED;
@@ -233,7 +234,8 @@ static flow run_for(tpl_run *run, tpl_scope *scope, const tpl_node *n)
 {
     tpl_value what;
     tpl_list *items;
-    if (!fj_tpl_eval(run, scope, n->b, &what) || !fj_tpl_iterate(run, what, &items) || !filter_items(run, scope, n, &items))
+    if (!fj_tpl_eval(run, scope, n->b, &what) || !fj_tpl_iterate(run, what, &items) ||
+        !filter_items(run, scope, n, &items))
         return FLOW_FAILED;
     if (items->n == 0) {
         tpl_scope *inner = new_scope(run, scope);
@@ -243,11 +245,11 @@ static flow run_for(tpl_run *run, tpl_scope *scope, const tpl_node *n)
     tpl_list *copy = fj_tpl_take(run, sizeof *copy);
     if (!loop || !copy)
         return FLOW_FAILED;
-    *copy         = *items;
-    int message   = run->message;
-    loop->items   = copy;
-    flow after    = run_turns(run, scope, n, loop);
-    run->message  = message;
+    *copy = *items;
+    int message = run->message;
+    loop->items = copy;
+    flow after = run_turns(run, scope, n, loop);
+    run->message = message;
     return after;
 }
 
@@ -284,7 +286,7 @@ static bool is_param(const tpl_node *macro, const char *name)
 /* What no parameter took: varargs and kwargs where the macro mentions them, else an error. */
 static bool bind_rest(tpl_run *run, tpl_scope *scope, const tpl_node *macro, const tpl_args *args)
 {
-    size_t    n_params = 0;
+    size_t n_params = 0;
     tpl_value rest, named;
     for (const tpl_node *p = macro->a; p; p = p->next)
         n_params++;
@@ -300,7 +302,8 @@ static bool bind_rest(tpl_run *run, tpl_scope *scope, const tpl_node *macro, con
         if (is_param(macro, args->names[i]))
             continue;
         if (!macro->takes_kwargs)
-            return fj_tpl_fail(run, FJ_ERR_FORMAT, "macro '%s' takes no keyword argument '%s'", macro->name, args->names[i]);
+            return fj_tpl_fail(run, FJ_ERR_FORMAT, "macro '%s' takes no keyword argument '%s'", macro->name,
+                               args->names[i]);
         if (!fj_tpl_text(run, args->names[i], strlen(args->names[i]), false, &key) ||
             !fj_tpl_put(run, named.dict, key, args->named[i]))
             return false;
@@ -313,8 +316,8 @@ static bool bind_rest(tpl_run *run, tpl_scope *scope, const tpl_node *macro, con
 
 bool fj_tpl_call_macro(tpl_run *run, const tpl_callable *macro, const tpl_args *args, tpl_value caller, tpl_value *out)
 {
-    const char *name  = fj_tpl_interned(run->t, "caller");
-    tpl_scope  *scope = new_scope(run, macro->scope);
+    const char *name = fj_tpl_interned(run->t, "caller");
+    tpl_scope *scope = new_scope(run, macro->scope);
     if (!scope || !bind_params(run, scope, macro->macro, args) || !bind_rest(run, scope, macro->macro, args))
         return false;
     if (name && caller.kind == TPL_CALLABLE && !fj_tpl_define(run, scope, name, caller))
@@ -329,7 +332,7 @@ static bool macro_value(tpl_run *run, tpl_scope *scope, const tpl_node *n, tpl_v
         return false;
     macro->macro = n;
     macro->scope = scope;
-    *out         = (tpl_value){ .kind = TPL_CALLABLE, .callable = macro };
+    *out = (tpl_value){ .kind = TPL_CALLABLE, .callable = macro };
     return true;
 }
 
@@ -337,7 +340,7 @@ static flow run_caller(tpl_run *run, tpl_scope *scope, const tpl_node *n)
 {
     tpl_value caller, callee, v;
     tpl_text *text;
-    tpl_args  args;
+    tpl_args args;
     if (!macro_value(run, scope, n, &caller) || !fj_tpl_eval(run, scope, n->b->a, &callee) ||
         !fj_tpl_eval_args(run, scope, n->b->b, &args))
         return FLOW_FAILED;
@@ -368,34 +371,21 @@ static flow run_statement(tpl_run *run, tpl_scope *scope, const tpl_node *n)
 {
     tpl_value v;
     switch (n->kind) {
-    case N_TEXT:
-        return write_text(run, n->value.text) ? FLOW_NEXT : FLOW_FAILED;
-    case N_PRINT:
-        return run_print(run, scope, n);
-    case N_IF:
-        return run_if(run, scope, n);
-    case N_FOR:
-        return run_for(run, scope, n);
+    case N_TEXT: return write_text(run, n->value.text) ? FLOW_NEXT : FLOW_FAILED;
+    case N_PRINT: return run_print(run, scope, n);
+    case N_IF: return run_if(run, scope, n);
+    case N_FOR: return run_for(run, scope, n);
     case N_SET:
-    case N_CAPTURE:
-        return run_set(run, scope, n);
+    case N_CAPTURE: return run_set(run, scope, n);
     case N_MACRO:
         return macro_value(run, scope, n, &v) && fj_tpl_define(run, scope, n->name, v) ? FLOW_NEXT : FLOW_FAILED;
-    case N_CALLER:
-        return run_caller(run, scope, n);
-    case N_FILTERED:
-        return run_filtered(run, scope, n);
-    case N_WITH:
-        return run_with(run, scope, n);
-    case N_SCOPE:
-        return run_body(run, scope, n->c);
-    case N_BREAK:
-        return FLOW_BREAK;
-    case N_CONTINUE:
-        return FLOW_CONTINUE;
-    default:
-        fj_tpl_fail(run, FJ_ERR_FORMAT, "not a statement");
-        return FLOW_FAILED;
+    case N_CALLER: return run_caller(run, scope, n);
+    case N_FILTERED: return run_filtered(run, scope, n);
+    case N_WITH: return run_with(run, scope, n);
+    case N_SCOPE: return run_body(run, scope, n->c);
+    case N_BREAK: return FLOW_BREAK;
+    case N_CONTINUE: return FLOW_CONTINUE;
+    default: fj_tpl_fail(run, FJ_ERR_FORMAT, "not a statement"); return FLOW_FAILED;
     }
 }
 
@@ -409,7 +399,7 @@ static flow run_body(tpl_run *run, tpl_scope *scope, const tpl_node *body)
     run->depth++;
     for (; body && after == FLOW_NEXT; body = body->next) {
         run->line = body->line;
-        after     = fj_tpl_charge(run, 1) ? run_statement(run, scope, body) : FLOW_FAILED;
+        after = fj_tpl_charge(run, 1) ? run_statement(run, scope, body) : FLOW_FAILED;
     }
     run->depth--;
     return after;

@@ -13,7 +13,7 @@ static tpl_node *parse_unary(tpl_parser *p, bool with_filters);
 
 tpl_node *fj_tpl_syntax(tpl_parser *p, const char *format, ...)
 {
-    char    text[512];
+    char text[512];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
@@ -83,9 +83,9 @@ static tpl_node *binary(tpl_parser *p, tpl_node_kind kind, tpl_op op, tpl_node *
     tpl_node *n = a && b ? fj_tpl_node(p, kind) : NULL;
     if (!n)
         return NULL;
-    n->op   = op;
-    n->a    = a;
-    n->b    = b;
+    n->op = op;
+    n->a = a;
+    n->b = b;
     n->line = a->line;
     return n;
 }
@@ -101,11 +101,11 @@ static const char *intern_here(tpl_parser *p)
 /* A constant text made of the tokens' bytes, which live as long as the template. */
 static tpl_node *text_constant(tpl_parser *p, const char *data, size_t len)
 {
-    tpl_node *n    = fj_tpl_node(p, N_CONST);
+    tpl_node *n = fj_tpl_node(p, N_CONST);
     tpl_text *text = n ? fj_arena_take(p->t->arena, sizeof *text) : NULL;
     if (!text)
         return fj_tpl_syntax(p, "no memory");
-    *text    = (tpl_text){ .data = data, .len = len, .n_chars = -1 };
+    *text = (tpl_text){ .data = data, .len = len, .n_chars = -1 };
     n->value = (tpl_value){ .kind = TPL_TEXT, .text = text };
     return n;
 }
@@ -113,7 +113,7 @@ static tpl_node *text_constant(tpl_parser *p, const char *data, size_t len)
 static tpl_node *parse_string(tpl_parser *p)
 {
     const tpl_token *first = p->at;
-    size_t           len   = 0;
+    size_t len = 0;
     for (; p->at->kind == T_STRING; p->at++)
         len += p->at->text.len;
     if (p->at == first + 1)
@@ -133,11 +133,14 @@ static tpl_node *parse_name(tpl_parser *p)
 {
     static const struct {
         const char *name;
-        tpl_value   value;
+        tpl_value value;
     } constants[] = {
-        { "true", { .kind = TPL_BOOL, .boolean = true } },   { "True", { .kind = TPL_BOOL, .boolean = true } },
-        { "false", { .kind = TPL_BOOL, .boolean = false } }, { "False", { .kind = TPL_BOOL, .boolean = false } },
-        { "none", { .kind = TPL_NONE } },                    { "None", { .kind = TPL_NONE } },
+        { "true", { .kind = TPL_BOOL, .boolean = true } },
+        { "True", { .kind = TPL_BOOL, .boolean = true } },
+        { "false", { .kind = TPL_BOOL, .boolean = false } },
+        { "False", { .kind = TPL_BOOL, .boolean = false } },
+        { "none", { .kind = TPL_NONE } },
+        { "None", { .kind = TPL_NONE } },
     };
     for (size_t i = 0; i < FJ_LEN(constants); i++)
         if (fj_tpl_is_name(p, constants[i].name)) {
@@ -174,13 +177,13 @@ static tpl_node *parse_items(tpl_parser *p, tpl_node_kind kind, const char *clos
         if (!item)
             return NULL;
         *end = item;
-        end  = &item->next;
+        end = &item->next;
         if (kind == N_DICT) {
             item = expect_op(p, ":", item) ? fj_tpl_parse_expression(p) : NULL;
             if (!item)
                 return NULL;
             *end = item;
-            end  = &item->next;
+            end = &item->next;
         }
         if (!fj_tpl_skip_op(p, ","))
             break;
@@ -200,10 +203,8 @@ static tpl_node *parse_primary(tpl_parser *p)
 {
     tpl_node *n;
     switch (p->at->kind) {
-    case T_NAME:
-        return parse_name(p);
-    case T_STRING:
-        return parse_string(p);
+    case T_NAME: return parse_name(p);
+    case T_STRING: return parse_string(p);
     case T_INT:
     case T_FLOAT:
         n = fj_tpl_node(p, N_CONST);
@@ -223,8 +224,7 @@ static tpl_node *parse_primary(tpl_parser *p)
                                    : parse_items(p, N_DICT, "}");
         p->depth--;
         return n;
-    default:
-        return fj_tpl_syntax(p, "an expression ends too early");
+    default: return fj_tpl_syntax(p, "an expression ends too early");
     }
 }
 
@@ -232,7 +232,7 @@ static tpl_node *parse_primary(tpl_parser *p)
 static bool parse_args(tpl_parser *p, tpl_node **args)
 {
     tpl_node **end = args;
-    *args          = NULL;
+    *args = NULL;
     p->at++; /* ( */
     if (!fj_tpl_deeper(p))
         return false;
@@ -245,7 +245,7 @@ static bool parse_args(tpl_parser *p, tpl_node **args)
             item = fj_tpl_node(p, N_KEYWORD);
             if (!item)
                 return false;
-            item->name  = intern_here(p);
+            item->name = intern_here(p);
             has_keyword = true;
             p->at += 2;
             item->a = fj_tpl_parse_expression(p);
@@ -259,7 +259,7 @@ static bool parse_args(tpl_parser *p, tpl_node **args)
                 return false;
         }
         *end = item;
-        end  = &item->next;
+        end = &item->next;
         if (!fj_tpl_skip_op(p, ","))
             break;
     }
@@ -283,7 +283,7 @@ static tpl_node *parse_call(tpl_parser *p, tpl_node *callee)
 static tpl_node *parse_subscript(tpl_parser *p)
 {
     tpl_node *part[3] = { NULL, NULL, NULL };
-    int       colons  = 0;
+    int colons = 0;
     while (!fj_tpl_is_op(p, "]")) {
         if (fj_tpl_skip_op(p, ":")) {
             if (++colons > 2)
@@ -321,7 +321,7 @@ static tpl_node *parse_member(tpl_parser *p, tpl_node *of)
     }
     if (p->at->kind == T_INT) {
         n->kind = N_ITEM;
-        n->b    = parse_primary(p);
+        n->b = parse_primary(p);
         return n->b ? n : NULL;
     }
     return fj_tpl_syntax(p, "expected a name after '.'");
@@ -359,7 +359,7 @@ static tpl_node *parse_test(tpl_parser *p, tpl_node *value)
     tpl_node *n = fj_tpl_node(p, N_TEST);
     if (!n)
         return NULL;
-    n->a  = value;
+    n->a = value;
     n->op = fj_tpl_skip_name(p, "not") ? OP_NOT : OP_NONE;
     if (p->at->kind != T_NAME)
         return fj_tpl_syntax(p, "expected the name of a test after 'is'");
@@ -372,7 +372,9 @@ static tpl_node *parse_test(tpl_parser *p, tpl_node *value)
         return parse_args(p, &n->b) ? n : NULL;
     bool starts = p->at->kind == T_NAME || p->at->kind == T_STRING || p->at->kind == T_INT || p->at->kind == T_FLOAT ||
                   fj_tpl_is_op(p, "[") || fj_tpl_is_op(p, "{");
-    static const char *const no[] = { "else", "or", "and", "if", "is", "in", "not" }; /* these go on the expression around */
+    static const char *const no[] = {
+        "else", "or", "and", "if", "is", "in", "not"
+    }; /* these go on the expression around */
     for (size_t i = 0; i < FJ_LEN(no); i++)
         starts = starts && !fj_tpl_is_name(p, no[i]);
     if (!starts)
@@ -388,7 +390,7 @@ static tpl_node *parse_one_filter(tpl_parser *p, tpl_node *value)
         return NULL;
     if (p->at->kind != T_NAME)
         return fj_tpl_syntax(p, "expected the name of a filter");
-    n->a    = value;
+    n->a = value;
     n->name = intern_here(p);
     if (!n->name)
         return NULL;
@@ -433,7 +435,7 @@ static tpl_node *parse_sign(tpl_parser *p, tpl_op op)
     if (!n || !a)
         return NULL;
     n->op = op;
-    n->a  = a;
+    n->a = a;
     return n;
 }
 
@@ -458,8 +460,8 @@ static tpl_node *parse_product(tpl_parser *p)
 {
     static const struct {
         const char *text;
-        tpl_op      op;
-    } table[]   = { { "*", OP_MUL }, { "/", OP_DIV }, { "//", OP_FLOORDIV }, { "%", OP_MOD } };
+        tpl_op op;
+    } table[] = { { "*", OP_MUL }, { "/", OP_DIV }, { "//", OP_FLOORDIV }, { "%", OP_MOD } };
     tpl_node *n = parse_power(p);
     for (size_t i = 0; n && i < FJ_LEN(table); i++)
         if (fj_tpl_skip_op(p, table[i].text)) {
@@ -480,7 +482,7 @@ static tpl_node *parse_concat(tpl_parser *p)
     n->a = first;
     while (fj_tpl_skip_op(p, "~")) {
         first->next = parse_product(p);
-        first       = first->next;
+        first = first->next;
         if (!first)
             return NULL;
     }
@@ -505,7 +507,7 @@ static tpl_op comparison(tpl_parser *p)
 {
     static const struct {
         const char *text;
-        tpl_op      op;
+        tpl_op op;
     } table[] = { { "==", OP_EQ }, { "!=", OP_NE }, { "<=", OP_LE }, { ">=", OP_GE }, { "<", OP_LT }, { ">", OP_GT } };
     for (size_t i = 0; i < FJ_LEN(table); i++)
         if (fj_tpl_skip_op(p, table[i].text))
@@ -529,7 +531,7 @@ static tpl_node *parse_comparison(tpl_parser *p)
         if (!operand)
             return NULL;
         operand->op = op;
-        operand->a  = parse_sum(p);
+        operand->a = parse_sum(p);
         if (!operand->a)
             return NULL;
         if (!n) {
@@ -537,10 +539,10 @@ static tpl_node *parse_comparison(tpl_parser *p)
             if (!n)
                 return NULL;
             n->a = first;
-            end  = &n->b;
+            end = &n->b;
         }
         *end = operand;
-        end  = &operand->next;
+        end = &operand->next;
     }
     return n ? n : first;
 }
@@ -558,7 +560,7 @@ static tpl_node *parse_not(tpl_parser *p)
     if (!n || !a)
         return NULL;
     n->op = OP_NOT;
-    n->a  = a;
+    n->a = a;
     return n;
 }
 
@@ -615,7 +617,7 @@ tpl_node *fj_tpl_parse_tuple(tpl_parser *p, bool with_condition)
         if (p->at->kind == T_BLOCK_CLOSE || p->at->kind == T_PRINT_CLOSE || fj_tpl_is_op(p, ")"))
             break; /* a comma at the end makes a tuple of one */
         first->next = with_condition ? fj_tpl_parse_expression(p) : parse_or(p);
-        first       = first->next;
+        first = first->next;
         if (!first)
             return NULL;
     }

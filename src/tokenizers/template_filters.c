@@ -47,7 +47,7 @@ static bool filter_title(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool filter_replace(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_text *s, *old, *new;
-    int64_t   count = -1;
+    int64_t count = -1;
     (void)fj_tpl_integer(c->arg[2], &count);
     return self_text(run, c, &s) && fj_tpl_to_text(run, c->arg[0], &old) && fj_tpl_to_text(run, c->arg[1], &new) &&
            fj_tpl_replace(run, s, old, new, count, out);
@@ -66,17 +66,17 @@ static bool filter_safe(tpl_run *run, const tpl_call *c, tpl_value *out)
 
 static bool filter_escape(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    static const char        from[] = "&<>'\"";
-    static const char *const to[]   = { "&amp;", "&lt;", "&gt;", "&#39;", "&#34;" };
-    tpl_text                *s;
-    tpl_buf                  b = { 0 };
+    static const char from[] = "&<>'\"";
+    static const char *const to[] = { "&amp;", "&lt;", "&gt;", "&#39;", "&#34;" };
+    tpl_text *s;
+    tpl_buf b = { 0 };
     if (!self_text(run, c, &s))
         return false;
     for (size_t at = 0; at < s->len; at++) {
-        const char *hit    = s->data[at] ? strchr(from, s->data[at]) : NULL;
-        bool        marked = s->marks ? s->marks[at] : s->marked;
-        bool        ok     = hit ? fj_tpl_add(run, &b, to[hit - from], strlen(to[hit - from]), marked)
-                                 : fj_tpl_add(run, &b, s->data + at, 1, marked);
+        const char *hit = s->data[at] ? strchr(from, s->data[at]) : NULL;
+        bool marked = s->marks ? s->marks[at] : s->marked;
+        bool ok = hit ? fj_tpl_add(run, &b, to[hit - from], strlen(to[hit - from]), marked)
+                      : fj_tpl_add(run, &b, s->data + at, 1, marked);
         if (!ok)
             return false;
     }
@@ -87,10 +87,10 @@ static bool filter_escape(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool filter_indent(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_text *s, *pad;
-    tpl_buf   b = { 0 }, spaces = { 0 };
-    int64_t   width = 4;
-    tpl_value v     = c->arg[0];
-    bool      first = fj_tpl_truth(c->arg[1]), blank = fj_tpl_truth(c->arg[2]);
+    tpl_buf b = { 0 }, spaces = { 0 };
+    int64_t width = 4;
+    tpl_value v = c->arg[0];
+    bool first = fj_tpl_truth(c->arg[1]), blank = fj_tpl_truth(c->arg[2]);
     if (!self_text(run, c, &s))
         return false;
     if (v.kind != TPL_TEXT) {
@@ -138,7 +138,7 @@ static bool filter_tojson(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool filter_default(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     bool missing = c->self.kind == TPL_UNDEFINED || (fj_tpl_truth(c->arg[1]) && !fj_tpl_truth(c->self));
-    *out         = c->self;
+    *out = c->self;
     if (!missing)
         return true;
     *out = c->arg[0];
@@ -187,9 +187,9 @@ static bool whole_number(double x, tpl_value *out)
 /* Python's int(text, base), with an optional sign, prefix and underscores between digits. */
 static bool based_number(fj_text s, int64_t base, int64_t *out)
 {
-    char   digits[80];
+    char digits[80];
     size_t n = 0;
-    char  *end;
+    char *end;
     for (size_t i = 0; i < s.len; i++) {
         if (s.data[i] == '_' && i > 0 && i + 1 < s.len)
             continue;
@@ -197,7 +197,7 @@ static bool based_number(fj_text s, int64_t base, int64_t *out)
             return false;
         digits[n++] = s.data[i];
     }
-    digits[n]     = 0;
+    digits[n] = 0;
     size_t prefix = base == 16 ? 'x' : base == 8 ? 'o' : base == 2 ? 'b' : 0;
     if (prefix && n > 2 && digits[0] == '0' && (size_t)(digits[1] | 0x20) == prefix)
         memset(digits, '0', 2);
@@ -210,7 +210,7 @@ static bool based_number(fj_text s, int64_t base, int64_t *out)
 static bool filter_int(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     int64_t i, base = 10;
-    double  x;
+    double x;
     (void)run;
     (void)fj_tpl_integer(c->arg[1], &base);
     *out = c->arg[0].kind == TPL_ABSENT ? fj_tpl_int(0) : c->arg[0];
@@ -245,7 +245,7 @@ static bool need_number(tpl_run *run, const tpl_call *c, const char *filter, dou
 
 static bool filter_abs(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    double  x;
+    double x;
     int64_t i;
     if (!need_number(run, c, "abs", &x))
         return false;
@@ -257,13 +257,13 @@ static bool filter_abs(tpl_run *run, const tpl_call *c, tpl_value *out)
 
 static bool filter_round(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    double  x;
+    double x;
     int64_t precision = 0, i;
-    char    text[400];
+    char text[400];
     if (!need_number(run, c, "round", &x))
         return false;
     (void)fj_tpl_integer(c->arg[0], &precision);
-    precision   = precision < -300 ? -300 : precision > 60 ? 60 : precision;
+    precision = precision < -300 ? -300 : precision > 60 ? 60 : precision;
     double unit = pow(10, (double)precision);
     if (fj_tpl_text_is(c->arg[1], "ceil") || fj_tpl_text_is(c->arg[1], "floor")) {
         *out = fj_tpl_real((c->arg[1].text->data[0] == 'c' ? ceil(x * unit) : floor(x * unit)) / unit);
@@ -296,8 +296,8 @@ static bool filter_length(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool filter_wordcount(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_text *s;
-    int64_t   words = 0;
-    bool      in    = false;
+    int64_t words = 0;
+    bool in = false;
     if (!self_text(run, c, &s) || !fj_tpl_charge(run, s->len / 64))
         return false;
     for (size_t at = 0, n; at < s->len; at += n) {

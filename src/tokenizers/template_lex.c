@@ -9,24 +9,24 @@
 #include "tokenizers/template_internal.h"
 
 typedef struct lexer {
-    fj_arena   *arena;
+    fj_arena *arena;
     const char *s;
-    size_t      len, at;
-    int         line;
-    bool        line_starting; /* only white space has been written on this line since the last tag */
-    tpl_token  *tokens;
-    size_t      n, cap;
-    fj_err     *err;
+    size_t len, at;
+    int line;
+    bool line_starting; /* only white space has been written on this line since the last tag */
+    tpl_token *tokens;
+    size_t n, cap;
+    fj_err *err;
 } lexer;
 
 bool fj_tpl_is_space(const char *data, size_t len, size_t at, size_t *n)
 {
     unsigned char c = (unsigned char)data[at];
-    *n              = 1;
+    *n = 1;
     if (c < 0x80)
         return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x1f);
     uint32_t code = 0;
-    *n            = fj_utf8_get(data + at, len - at, &code);
+    *n = fj_utf8_get(data + at, len - at, &code);
     if (*n == 0) {
         *n = 1;
         return false;
@@ -47,14 +47,14 @@ static fj_status lex_error(lexer *x, const char *what)
 static fj_status push(lexer *x, tpl_token token)
 {
     if (x->n == x->cap) {
-        size_t     cap = x->cap ? x->cap * 2 : 256;
+        size_t cap = x->cap ? x->cap * 2 : 256;
         tpl_token *new = fj_arena_array(x->arena, cap, sizeof *new);
         if (!new)
             return fj_fail(x->err, FJ_ERR_MEMORY, "no memory for a chat template");
         if (x->n)
             memcpy(new, x->tokens, x->n * sizeof *new);
         x->tokens = new;
-        x->cap    = cap;
+        x->cap = cap;
     }
     x->tokens[x->n++] = token;
     return FJ_OK;
@@ -184,8 +184,8 @@ static fj_status lex_raw(lexer *x, size_t close)
         if (!end)
             continue;
         x->line_starting = x->s[from - 1] == '\n';
-        size_t to        = text_end(x, from, at);
-        fj_status st     = push_data(x, from, to);
+        size_t to = text_end(x, from, at);
+        fj_status st = push_data(x, from, to);
         if (st)
             return st;
         char sign = x->s[end - 1];
@@ -223,7 +223,7 @@ static size_t hex_escape(const char *s, size_t left, char *out, size_t *o)
             return 0;
         code = (code << 4) | (uint32_t)d;
     }
-    char   utf8[4];
+    char utf8[4];
     size_t n = fj_utf8_put(code, utf8);
     if (n == 0)
         return 0;
@@ -236,7 +236,7 @@ static size_t hex_escape(const char *s, size_t left, char *out, size_t *o)
 static size_t escape(const char *s, size_t left, char *out, size_t *o)
 {
     static const char from[] = "ntr\\'\"abfv", to[] = "\n\t\r\\'\"\a\b\f\v";
-    const char       *known  = strchr(from, s[1]);
+    const char *known = strchr(from, s[1]);
     if (s[1] == '\n')
         return 2;
     if (known && s[1]) {
@@ -247,7 +247,7 @@ static size_t escape(const char *s, size_t left, char *out, size_t *o)
         return hex_escape(s, left, out, o);
     if (s[1] >= '0' && s[1] <= '7') {
         uint32_t code = 0;
-        size_t   n    = 1;
+        size_t n = 1;
         for (; n < 4 && n < left && s[n] >= '0' && s[n] <= '7'; n++)
             code = code * 8 + (uint32_t)(s[n] - '0');
         *o += fj_utf8_put(code, out + *o);
@@ -259,8 +259,8 @@ static size_t escape(const char *s, size_t left, char *out, size_t *o)
 
 static fj_status lex_string(lexer *x)
 {
-    char   quote = x->s[x->at];
-    size_t end   = x->at + 1;
+    char quote = x->s[x->at];
+    size_t end = x->at + 1;
     while (end < x->len && x->s[end] != quote)
         end += x->s[end] == '\\' ? 2 : 1;
     if (end >= x->len)
@@ -286,7 +286,7 @@ static fj_status lex_string(lexer *x)
 
 static fj_status lex_based_integer(lexer *x, int base)
 {
-    size_t  at    = x->at + 2;
+    size_t at = x->at + 2;
     int64_t value = 0;
     for (; at < x->len && (hex_digit(x->s[at]) >= 0 || x->s[at] == '_'); at++) {
         int d = hex_digit(x->s[at]);
@@ -319,11 +319,11 @@ static fj_status lex_number(lexer *x)
         char c = x->s[x->at + 1] | 0x20;
         return lex_based_integer(x, c == 'x' ? 16 : c == 'o' ? 8 : 2);
     }
-    size_t end     = skip_digits(x, x->at);
-    bool   is_real = false;
+    size_t end = skip_digits(x, x->at);
+    bool is_real = false;
     if (end < x->len && x->s[end] == '.' && digit_at(x, end + 1)) {
         is_real = true;
-        end     = skip_digits(x, end + 1);
+        end = skip_digits(x, end + 1);
     }
     if (end < x->len && (x->s[end] == 'e' || x->s[end] == 'E')) {
         size_t e = end + 1;
@@ -331,10 +331,10 @@ static fj_status lex_number(lexer *x)
             e++;
         if (digit_at(x, e)) {
             is_real = true;
-            end     = skip_digits(x, e);
+            end = skip_digits(x, e);
         }
     }
-    char   text[64];
+    char text[64];
     size_t n = 0;
     for (size_t i = x->at; i < end; i++) {
         if (x->s[i] == '_')
@@ -344,8 +344,8 @@ static fj_status lex_number(lexer *x)
         text[n++] = x->s[i];
     }
     tpl_token token = { .kind = is_real ? T_FLOAT : T_INT, .line = x->line };
-    fj_text   view  = { text, n };
-    bool      ok    = is_real ? fj_text_f64(view, &token.real) : fj_text_i64(view, &token.integer);
+    fj_text view = { text, n };
+    bool ok = is_real ? fj_text_f64(view, &token.real) : fj_text_i64(view, &token.integer);
     if (!ok)
         return lex_error(x, "number out of range");
     advance(x, end);
@@ -354,8 +354,8 @@ static fj_status lex_number(lexer *x)
 
 static fj_status lex_operator(lexer *x, int *brackets)
 {
-    static const char *const operators[] = { "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(",
-                                             ")",  "{",  "}",  ">",  "<",  "=",  ".", ":", "|", ",", ";" };
+    static const char *const operators[] = { "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
+                                             "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";" };
     for (size_t i = 0; i < FJ_LEN(operators); i++) {
         const char *op = operators[i];
         if (!starts(x, x->at, op))
@@ -383,9 +383,9 @@ static bool at_close(const lexer *x, const char *close, char *sign)
 
 static fj_status lex_tag(lexer *x, bool is_print)
 {
-    const char *close    = is_print ? "}}" : "%}";
-    int         brackets = 0;
-    fj_status   st       = push_kind(x, is_print ? T_PRINT_OPEN : T_BLOCK_OPEN);
+    const char *close = is_print ? "}}" : "%}";
+    int brackets = 0;
+    fj_status st = push_kind(x, is_print ? T_PRINT_OPEN : T_BLOCK_OPEN);
     x->at += 2;
     if (x->at < x->len && (x->s[x->at] == '-' || x->s[x->at] == '+'))
         x->at++;
@@ -399,7 +399,7 @@ static fj_status lex_tag(lexer *x, bool is_print)
             advance(x, x->at + (sign != 0));
             if (is_print) {
                 x->line_starting = false;
-                size_t to        = sign == '-' ? skip_space(x, x->at + 2) : x->at + 2;
+                size_t to = sign == '-' ? skip_space(x, x->at + 2) : x->at + 2;
                 if (to > x->at + 2)
                     x->line_starting = x->s[to - 1] == '\n';
                 advance(x, to);
@@ -464,8 +464,8 @@ fj_status fj_tpl_lex(fj_arena *arena, const char *text, size_t len, tpl_token **
         size_t tag = x.at;
         while (tag < x.len && !is_tag_start(&x, tag))
             tag++;
-        size_t    end = tag < x.len ? text_end(&x, x.at, tag) : x.len;
-        fj_status st  = push_data(&x, x.at, end);
+        size_t end = tag < x.len ? text_end(&x, x.at, tag) : x.len;
+        fj_status st = push_data(&x, x.at, end);
         if (st)
             return st;
         advance(&x, tag);
@@ -481,9 +481,9 @@ fj_status fj_tpl_lex(fj_arena *arena, const char *text, size_t len, tpl_token **
         if (st)
             return st;
     }
-    *out         = NULL;
+    *out = NULL;
     fj_status st = push_kind(&x, T_END);
-    *out         = x.tokens;
-    *n           = x.n;
+    *out = x.tokens;
+    *n = x.n;
     return st;
 }

@@ -50,8 +50,8 @@ static bool text_rsplit(tpl_run *run, const tpl_call *c, tpl_value *out)
 
 static bool text_splitlines(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    const tpl_text *s    = c->self.text;
-    bool            keep = fj_tpl_truth(c->arg[0]);
+    const tpl_text *s = c->self.text;
+    bool keep = fj_tpl_truth(c->arg[0]);
     if (!fj_tpl_new_list(run, 0, out))
         return false;
     for (size_t at = 0, end, next; at < s->len; at = next) {
@@ -73,7 +73,7 @@ static bool has_end(const tpl_text *s, const tpl_text *what, bool at_start)
 static bool ends(tpl_run *run, const tpl_call *c, bool at_start, tpl_value *out)
 {
     tpl_value what = c->arg[0];
-    *out           = fj_tpl_bool(false);
+    *out = fj_tpl_bool(false);
     if (what.kind == TPL_TUPLE) { /* any of several */
         for (size_t i = 0; i < what.list->n; i++) {
             if (!need_text(run, what.list->items[i], "startswith"))
@@ -178,7 +178,7 @@ static bool text_index(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool text_count(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_text *s = c->self.text;
-    int64_t   n = 0;
+    int64_t n = 0;
     if (!need_text(run, c->arg[0], "count") || !fj_tpl_charge(run, s->len / 64))
         return false;
     size_t step = c->arg[0].text->len;
@@ -186,7 +186,8 @@ static bool text_count(tpl_run *run, const tpl_call *c, tpl_value *out)
         *out = fj_tpl_int(fj_tpl_chars(s) + 1);
         return true;
     }
-    for (size_t at = fj_tpl_search(s, 0, c->arg[0].text); at != SIZE_MAX; at = fj_tpl_search(s, at + step, c->arg[0].text))
+    for (size_t at = fj_tpl_search(s, 0, c->arg[0].text); at != SIZE_MAX;
+         at = fj_tpl_search(s, at + step, c->arg[0].text))
         n++;
     *out = fj_tpl_int(n);
     return true;
@@ -195,7 +196,7 @@ static bool text_count(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool text_join(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *items;
-    tpl_buf   b = { 0 };
+    tpl_buf b = { 0 };
     if (!fj_tpl_iterate(run, c->arg[0], &items))
         return false;
     for (size_t i = 0; i < items->n; i++) {
@@ -213,13 +214,13 @@ static bool all_of(tpl_run *run, const tpl_text *s, const char *categories, tpl_
     *out = fj_tpl_bool(s->len > 0);
     for (size_t at = 0, n, space; at < s->len && out->boolean; at += n) {
         uint32_t code = 0;
-        n             = fj_tpl_char_at(s, at);
+        n = fj_tpl_char_at(s, at);
         if (!categories) {
             out->boolean = fj_tpl_is_space(s->data, s->len, at, &space);
             continue;
         }
         const char *category = fj_utf8_get(s->data + at, s->len - at, &code) ? fj_unicode_category(code) : "Cn";
-        bool        found    = false;
+        bool found = false;
         for (const char *k = categories; *k; k += 2)
             found |= k[0] == category[0] && (k[1] == category[1] || k[1] == '*');
         out->boolean = found;
@@ -265,7 +266,8 @@ static bool partition(tpl_run *run, const tpl_call *c, bool last, tpl_value *out
     if (c->arg[0].text->len == 0)
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "partition: empty separator");
     size_t hit = last ? fj_tpl_search_last(s, s->len, c->arg[0].text) : fj_tpl_search(s, 0, c->arg[0].text);
-    size_t cut = hit == SIZE_MAX ? (last ? 0 : s->len) : hit, behind = hit == SIZE_MAX ? cut : hit + c->arg[0].text->len;
+    size_t cut = hit == SIZE_MAX ? (last ? 0 : s->len) : hit,
+           behind = hit == SIZE_MAX ? cut : hit + c->arg[0].text->len;
     size_t borders[] = { 0, cut, behind, s->len };
     for (int i = 0; i < 3; i++) {
         tpl_value part;
@@ -289,10 +291,12 @@ static bool text_rpartition(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool pad(tpl_run *run, const tpl_call *c, int where, char fill, tpl_value *out)
 {
     int64_t width = 0, n = fj_tpl_chars(c->self.text);
-    tpl_buf b     = { 0 };
+    tpl_buf b = { 0 };
     if (!fj_tpl_integer(c->arg[0], &width))
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "expected a width");
-    int64_t missing = width > n ? width - n : 0, before = where < 0 ? 0 : where > 0 ? missing : missing / 2 + (missing & width & 1);
+    int64_t missing = width > n ? width - n : 0, before = where < 0   ? 0
+                                                          : where > 0 ? missing
+                                                                      : missing / 2 + (missing & width & 1);
     for (int64_t i = 0; i < before; i++)
         if (!fj_tpl_charge(run, 1) || !fj_tpl_add(run, &b, &fill, 1, false))
             return false;
@@ -346,16 +350,16 @@ static bool format_field(tpl_run *run, const tpl_call *c, const char *name, size
 
 static bool text_format(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    const tpl_text *s    = c->self.text;
-    tpl_buf         b    = { 0 };
-    size_t          next = 0;
+    const tpl_text *s = c->self.text;
+    tpl_buf b = { 0 };
+    size_t next = 0;
     for (size_t at = 0; at < s->len; at++) {
         char ch = s->data[at];
         if ((ch == '{' || ch == '}') && at + 1 < s->len && s->data[at + 1] == ch)
             at++;
         else if (ch == '{') {
             const char *close = memchr(s->data + at, '}', s->len - at);
-            tpl_value   v;
+            tpl_value v;
             if (!close)
                 return fj_tpl_fail(run, FJ_ERR_FORMAT, "format: '{' without '}'");
             size_t len = (size_t)(close - s->data) - at - 1;

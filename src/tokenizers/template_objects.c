@@ -40,7 +40,7 @@ static bool list_place(tpl_run *run, const tpl_list *list, tpl_value v, int64_t 
 static bool list_pop(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *list = c->self.list;
-    int64_t   at   = -1;
+    int64_t at = -1;
     if (!list_place(run, list, c->arg[0], &at))
         return false;
     if (at < 0 || at >= (int64_t)list->n)
@@ -54,9 +54,10 @@ static bool list_pop(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool list_insert(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *list = c->self.list;
-    int64_t   at   = 0;
-    *out           = fj_tpl_none();
-    if (!list_place(run, list, c->arg[0], &at) || !fj_tpl_append(run, list, c->arg[1]) || !fj_tpl_charge(run, list->n / 16))
+    int64_t at = 0;
+    *out = fj_tpl_none();
+    if (!list_place(run, list, c->arg[0], &at) || !fj_tpl_append(run, list, c->arg[1]) ||
+        !fj_tpl_charge(run, list->n / 16))
         return false;
     at = at < 0 ? 0 : FJ_MIN(at, (int64_t)list->n - 1);
     memmove(&list->items[at + 1], &list->items[at], (list->n - 1 - (size_t)at) * sizeof *list->items);
@@ -85,10 +86,10 @@ static bool list_count(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool list_reverse(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *list = c->self.list;
-    *out           = fj_tpl_none();
+    *out = fj_tpl_none();
     for (size_t i = 0; i < list->n / 2; i++) {
-        tpl_value v                  = list->items[i];
-        list->items[i]               = list->items[list->n - 1 - i];
+        tpl_value v = list->items[i];
+        list->items[i] = list->items[list->n - 1 - i];
         list->items[list->n - 1 - i] = v;
     }
     return fj_tpl_charge(run, list->n / 16);
@@ -108,7 +109,7 @@ static bool list_clear(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     (void)run;
     *c->self.list = (tpl_list){ 0 }; /* a loop over it keeps its own view of the items */
-    *out          = fj_tpl_none();
+    *out = fj_tpl_none();
     return true;
 }
 
@@ -150,7 +151,7 @@ static bool dict_get(tpl_run *run, const tpl_call *c, tpl_value *out)
 
 static bool dict_pop(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    tpl_dict  *dict  = c->self.dict;
+    tpl_dict *dict = c->self.dict;
     tpl_value *found = fj_tpl_find(run, dict, c->arg[0]);
     if (run->err->status)
         return false;
@@ -159,7 +160,7 @@ static bool dict_pop(tpl_run *run, const tpl_call *c, tpl_value *out)
         return c->arg[1].kind != TPL_ABSENT || fj_tpl_fail(run, FJ_ERR_FORMAT, "pop: no such key");
     }
     size_t at = (size_t)(found - dict->values), rest = dict->n - at - 1;
-    *out      = *found;
+    *out = *found;
     memmove(&dict->keys[at], &dict->keys[at + 1], rest * sizeof *dict->keys);
     memmove(&dict->values[at], &dict->values[at + 1], rest * sizeof *dict->values);
     dict->n--;
@@ -173,7 +174,7 @@ static bool fill(tpl_run *run, tpl_dict *dict, const tpl_args *args)
         if (args->positional[k].kind != TPL_DICT)
             return fj_tpl_fail(run, FJ_ERR_FORMAT, "expected a mapping, got %s", fj_tpl_type(args->positional[k]));
         const tpl_dict *from = args->positional[k].dict;
-        size_t          n    = from->n;
+        size_t n = from->n;
         for (size_t i = 0; i < n; i++)
             if (!fj_tpl_put(run, dict, from->keys[i], from->values[i]))
                 return false;
@@ -211,7 +212,7 @@ static bool dict_clear(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     (void)run;
     c->self.dict->n = 0;
-    *out            = fj_tpl_none();
+    *out = fj_tpl_none();
     return true;
 }
 
@@ -231,7 +232,7 @@ static bool loop_changed(tpl_run *run, const tpl_call *c, tpl_value *out)
     tpl_value now;
     if (!dict_list(run, c->all->positional, c->all->n_positional, &now))
         return false;
-    *out          = fj_tpl_bool(loop->changed.kind == TPL_ABSENT || !fj_tpl_equal(run, loop->changed, now));
+    *out = fj_tpl_bool(loop->changed.kind == TPL_ABSENT || !fj_tpl_equal(run, loop->changed, now));
     loop->changed = now;
     return !run->err->status;
 }
@@ -271,7 +272,7 @@ static bool function_dict(tpl_run *run, const tpl_call *c, tpl_value *out)
 
 static bool function_namespace(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    bool ok   = fj_tpl_new_dict(run, out) && fill(run, out->dict, c->all);
+    bool ok = fj_tpl_new_dict(run, out) && fill(run, out->dict, c->all);
     out->kind = TPL_NAMESPACE;
     return ok;
 }
@@ -291,15 +292,15 @@ static const tpl_builtin joiner = { "joiner", joiner_call, 0, { NULL } };
 
 static bool function_joiner(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    tpl_value     separator = c->arg[0], state;
-    tpl_callable *callable  = fj_tpl_take(run, sizeof *callable);
+    tpl_value separator = c->arg[0], state;
+    tpl_callable *callable = fj_tpl_take(run, sizeof *callable);
     if (!callable || (separator.kind == TPL_ABSENT && !fj_tpl_text(run, ", ", 2, false, &separator)))
         return false;
     if (!fj_tpl_new_list(run, 2, &state) || !fj_tpl_append(run, state.list, separator))
         return false;
     callable->builtin = &joiner;
-    callable->self    = state;
-    *out              = (tpl_value){ .kind = TPL_CALLABLE, .callable = callable };
+    callable->self = state;
+    *out = (tpl_value){ .kind = TPL_CALLABLE, .callable = callable };
     return true;
 }
 
@@ -318,8 +319,8 @@ static bool function_raise(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool function_strftime_now(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     struct tm parts;
-    char     *format, *text = fj_tpl_take(run, 256);
-    time_t    now = run->now ? (time_t)run->now : time(NULL);
+    char *format, *text = fj_tpl_take(run, 256);
+    time_t now = run->now ? (time_t)run->now : time(NULL);
     if (!text || !fj_tpl_name_of(run, c->arg[0], &format))
         return false;
     if (!(run->now ? gmtime_r(&now, &parts) : localtime_r(&now, &parts)))
@@ -389,16 +390,11 @@ static const tpl_builtin *find(const tpl_builtin *table, const char *name)
 const tpl_builtin *fj_tpl_object_method(tpl_kind kind, const char *name)
 {
     switch (kind) {
-    case TPL_LIST:
-        return find(list_methods, name);
-    case TPL_TUPLE:
-        return find(tuple_methods, name);
-    case TPL_DICT:
-        return find(dict_methods, name);
-    case TPL_LOOP:
-        return find(loop_methods, name);
-    default:
-        return NULL;
+    case TPL_LIST: return find(list_methods, name);
+    case TPL_TUPLE: return find(tuple_methods, name);
+    case TPL_DICT: return find(dict_methods, name);
+    case TPL_LOOP: return find(loop_methods, name);
+    default: return NULL;
     }
 }
 

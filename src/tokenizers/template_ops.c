@@ -9,7 +9,8 @@
 #include "tokenizers/template_internal.h"
 
 static const char *const symbols[] = {
-    [OP_ADD] = "+", [OP_SUB] = "-", [OP_MUL] = "*", [OP_DIV] = "/", [OP_FLOORDIV] = "//", [OP_MOD] = "%", [OP_POW] = "**",
+    [OP_ADD] = "+",       [OP_SUB] = "-", [OP_MUL] = "*",  [OP_DIV] = "/",
+    [OP_FLOORDIV] = "//", [OP_MOD] = "%", [OP_POW] = "**",
 };
 
 static bool overflow(tpl_run *run)
@@ -44,20 +45,13 @@ static bool power(tpl_run *run, int64_t base, int64_t exponent, tpl_value *out)
 
 static bool integers(tpl_run *run, tpl_op op, int64_t a, int64_t b, tpl_value *out)
 {
-    int64_t r     = 0;
-    bool    wraps = false;
+    int64_t r = 0;
+    bool wraps = false;
     switch (op) {
-    case OP_ADD:
-        wraps = __builtin_add_overflow(a, b, &r);
-        break;
-    case OP_SUB:
-        wraps = __builtin_sub_overflow(a, b, &r);
-        break;
-    case OP_MUL:
-        wraps = __builtin_mul_overflow(a, b, &r);
-        break;
-    case OP_POW:
-        return power(run, a, b, out);
+    case OP_ADD: wraps = __builtin_add_overflow(a, b, &r); break;
+    case OP_SUB: wraps = __builtin_sub_overflow(a, b, &r); break;
+    case OP_MUL: wraps = __builtin_mul_overflow(a, b, &r); break;
+    case OP_POW: return power(run, a, b, out);
     case OP_DIV:
         if (b == 0)
             return no_division(run);
@@ -68,7 +62,7 @@ static bool integers(tpl_run *run, tpl_op op, int64_t a, int64_t b, tpl_value *o
             return no_division(run);
         if (b == -1) { /* INT64_MIN / -1 has no result */
             wraps = __builtin_sub_overflow((int64_t)0, a, &r);
-            r     = op == OP_MOD ? 0 : r;
+            r = op == OP_MOD ? 0 : r;
             wraps = wraps && op != OP_MOD;
             break;
         }
@@ -87,29 +81,17 @@ static bool reals(tpl_run *run, tpl_op op, double a, double b, tpl_value *out)
     if ((op == OP_DIV || op == OP_FLOORDIV || op == OP_MOD) && b == 0)
         return no_division(run);
     switch (op) {
-    case OP_ADD:
-        r = a + b;
-        break;
-    case OP_SUB:
-        r = a - b;
-        break;
-    case OP_MUL:
-        r = a * b;
-        break;
-    case OP_DIV:
-        r = a / b;
-        break;
-    case OP_FLOORDIV:
-        r = floor(a / b);
-        break;
+    case OP_ADD: r = a + b; break;
+    case OP_SUB: r = a - b; break;
+    case OP_MUL: r = a * b; break;
+    case OP_DIV: r = a / b; break;
+    case OP_FLOORDIV: r = floor(a / b); break;
     case OP_MOD:
         r = fmod(a, b);
         if (r != 0 && (r < 0) != (b < 0))
             r += b;
         break;
-    default:
-        r = pow(a, b);
-        break;
+    default: r = pow(a, b); break;
     }
     *out = fj_tpl_real(r);
     return true;
@@ -181,8 +163,8 @@ static bool on_sequences(tpl_run *run, tpl_op op, tpl_value a, tpl_value b, tpl_
 bool fj_tpl_arith(tpl_run *run, tpl_op op, tpl_value a, tpl_value b, tpl_value *out)
 {
     int64_t i, j;
-    double  x, y;
-    bool    done;
+    double x, y;
+    bool done;
     if (fj_tpl_integer(a, &i) && fj_tpl_integer(b, &j))
         return integers(run, op, i, j, out);
     if (fj_tpl_number(a, &x) && fj_tpl_number(b, &y))
@@ -194,8 +176,8 @@ bool fj_tpl_arith(tpl_run *run, tpl_op op, tpl_value a, tpl_value b, tpl_value *
         tpl_value u = a.kind == TPL_UNDEFINED ? a : b;
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "'%s' is undefined", u.name ? u.name : "value");
     }
-    return fj_tpl_fail(run, FJ_ERR_FORMAT, "unsupported operand types for %s: '%s' and '%s'", symbols[op], fj_tpl_type(a),
-                       fj_tpl_type(b));
+    return fj_tpl_fail(run, FJ_ERR_FORMAT, "unsupported operand types for %s: '%s' and '%s'", symbols[op],
+                       fj_tpl_type(a), fj_tpl_type(b));
 }
 
 bool fj_tpl_compare(tpl_run *run, tpl_op op, tpl_value a, tpl_value b, bool *out)
@@ -203,9 +185,7 @@ bool fj_tpl_compare(tpl_run *run, tpl_op op, tpl_value a, tpl_value b, bool *out
     int c = 0;
     switch (op) {
     case OP_EQ:
-    case OP_NE:
-        *out = fj_tpl_equal(run, a, b) == (op == OP_EQ);
-        return !run->err->status;
+    case OP_NE: *out = fj_tpl_equal(run, a, b) == (op == OP_EQ); return !run->err->status;
     case OP_IN:
     case OP_NOT_IN:
         if (!fj_tpl_contains(run, b, a, out))
@@ -224,7 +204,7 @@ bool fj_tpl_compare(tpl_run *run, tpl_op op, tpl_value a, tpl_value b, bool *out
 
 typedef struct directive {
     bool left, zero, plus, space;
-    int  width, precision; /* precision -1: none given */
+    int width, precision; /* precision -1: none given */
     char type;
 } directive;
 
@@ -259,10 +239,10 @@ static bool add_padded(tpl_run *run, tpl_buf *b, const directive *d, const tpl_b
     tpl_value v;
     if (!fj_tpl_done(run, text, &v))
         return false;
-    int64_t n    = fj_tpl_chars(v.text), pad = d->width > n ? d->width - n : 0;
-    size_t  sign = is_number && d->zero && !d->left && text->len && strchr("+- ", text->data[0]) ? 1 : 0;
-    char    fill = is_number && d->zero && !d->left ? '0' : ' ';
-    bool    ok   = fj_tpl_add_part(run, b, v.text, 0, sign);
+    int64_t n = fj_tpl_chars(v.text), pad = d->width > n ? d->width - n : 0;
+    size_t sign = is_number && d->zero && !d->left && text->len && strchr("+- ", text->data[0]) ? 1 : 0;
+    char fill = is_number && d->zero && !d->left ? '0' : ' ';
+    bool ok = fj_tpl_add_part(run, b, v.text, 0, sign);
     for (int64_t i = 0; ok && !d->left && i < pad; i++)
         ok = fj_tpl_add(run, b, &fill, 1, false);
     ok = ok && fj_tpl_add_part(run, b, v.text, sign, v.text->len);
@@ -273,9 +253,9 @@ static bool add_padded(tpl_run *run, tpl_buf *b, const directive *d, const tpl_b
 
 static bool format_number(tpl_run *run, const directive *d, tpl_value v, tpl_buf *text)
 {
-    char    number[400];
+    char number[400];
     int64_t i = 0;
-    double  x;
+    double x;
     if (!fj_tpl_number(v, &x))
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "%%%c format: a number is required, not %s", d->type, fj_tpl_type(v));
     if (strchr("di", d->type) && v.kind == TPL_FLOAT && !(x >= -9.2e18 && x <= 9.2e18))
@@ -286,8 +266,11 @@ static bool format_number(tpl_run *run, const directive *d, tpl_value v, tpl_buf
     if (strchr("diu", d->type))
         snprintf(number, sizeof number, d->plus ? "%+lld" : d->space ? "% lld" : "%lld", (long long)i);
     else if (strchr("xXo", d->type))
-        snprintf(number, sizeof number, d->type == 'x' ? "%s%llx" : d->type == 'X' ? "%s%llX" : "%s%llo", i < 0 ? "-" : "",
-                 i < 0 ? 0ull - (unsigned long long)i : (unsigned long long)i);
+        snprintf(number, sizeof number,
+                 d->type == 'x'   ? "%s%llx"
+                 : d->type == 'X' ? "%s%llX"
+                                  : "%s%llo",
+                 i < 0 ? "-" : "", i < 0 ? 0ull - (unsigned long long)i : (unsigned long long)i);
     else if (strchr("fF", d->type))
         snprintf(number, sizeof number, d->plus ? "%+.*f" : "%.*f", precision, x);
     else if (strchr("eE", d->type))
@@ -305,7 +288,7 @@ static bool format_one(tpl_run *run, tpl_buf *b, const directive *d, tpl_value v
     bool ok = d->type == 's' ? fj_tpl_add_value(run, &text, v) : fj_tpl_add_repr(run, &text, v);
     if (ok && d->precision >= 0 && (size_t)d->precision < text.len) {
         tpl_text whole = { .data = text.data, .len = text.len };
-        size_t   at    = 0;
+        size_t at = 0;
         for (int i = 0; i < d->precision && at < whole.len; i++)
             at += fj_tpl_char_at(&whole, at);
         text.len = at;
@@ -313,10 +296,11 @@ static bool format_one(tpl_run *run, tpl_buf *b, const directive *d, tpl_value v
     return ok && add_padded(run, b, d, &text, false);
 }
 
-bool fj_tpl_percent(tpl_run *run, tpl_text *format, const tpl_value *args, size_t n, const tpl_dict *named, tpl_value *out)
+bool fj_tpl_percent(tpl_run *run, tpl_text *format, const tpl_value *args, size_t n, const tpl_dict *named,
+                    tpl_value *out)
 {
-    tpl_buf     b    = { 0 };
-    size_t      used = 0;
+    tpl_buf b = { 0 };
+    size_t used = 0;
     const char *s = format->data, *end = s + format->len, *plain = s;
     while (s < end) {
         if (*s != '%') {
@@ -326,14 +310,15 @@ bool fj_tpl_percent(tpl_run *run, tpl_text *format, const tpl_value *args, size_
         if (!fj_tpl_add_part(run, &b, format, (size_t)(plain - format->data), (size_t)(s - format->data)))
             return false;
         s++;
-        const tpl_value *v     = NULL;
-        const char      *close = s < end && *s == '(' ? memchr(s, ')', (size_t)(end - s)) : NULL;
+        const tpl_value *v = NULL;
+        const char *close = s < end && *s == '(' ? memchr(s, ')', (size_t)(end - s)) : NULL;
         if (close && named) {
             tpl_text key = { .data = s + 1, .len = (size_t)(close - s - 1) };
-            v            = fj_tpl_find(run, named, (tpl_value){ .kind = TPL_TEXT, .text = &key });
-            s            = close + 1;
+            v = fj_tpl_find(run, named, (tpl_value){ .kind = TPL_TEXT, .text = &key });
+            s = close + 1;
             if (!v)
-                return fj_tpl_fail(run, FJ_ERR_FORMAT, "%% format: no value for '%.*s'", (int)FJ_MIN(key.len, 40u), key.data);
+                return fj_tpl_fail(run, FJ_ERR_FORMAT, "%% format: no value for '%.*s'", (int)FJ_MIN(key.len, 40u),
+                                   key.data);
         }
         directive d;
         s = read_directive(s, end, &d);

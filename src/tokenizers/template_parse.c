@@ -74,10 +74,10 @@ static tpl_node *one_target(tpl_parser *p, bool only_names)
     if (!n || only_names || !fj_tpl_skip_op(p, "."))
         return n;
     tpl_node *member = fj_tpl_node(p, N_MEMBER);
-    tpl_node *name   = target_name(p);
+    tpl_node *name = target_name(p);
     if (!member || !name)
         return NULL;
-    member->a    = n;
+    member->a = n;
     member->name = name->name;
     return member;
 }
@@ -97,7 +97,7 @@ tpl_node *fj_tpl_parse_target(tpl_parser *p, bool only_names)
         if (fj_tpl_is_name(p, "in"))
             break;
         first->next = one_target(p, only_names);
-        first       = first->next;
+        first = first->next;
         if (!first)
             return NULL;
     }
@@ -107,7 +107,7 @@ tpl_node *fj_tpl_parse_target(tpl_parser *p, bool only_names)
 static tpl_node *parse_for(tpl_parser *p)
 {
     static const char *const ends[] = { "else", "endfor", NULL }, *const last[] = { "endfor", NULL };
-    tpl_node                *n      = fj_tpl_node(p, N_FOR);
+    tpl_node *n = fj_tpl_node(p, N_FOR);
     if (!n)
         return NULL;
     n->a = fj_tpl_parse_target(p, true);
@@ -139,15 +139,15 @@ static tpl_node *parse_for(tpl_parser *p)
 static tpl_node *parse_if(tpl_parser *p)
 {
     static const char *const ends[] = { "elif", "else", "endif", NULL }, *const last[] = { "endif", NULL };
-    tpl_node                *first  = fj_tpl_node(p, N_IF);
+    tpl_node *first = fj_tpl_node(p, N_IF);
     for (tpl_node *n = first; n;) { /* elif makes a chain through c, read without recursion */
         n->a = fj_tpl_parse_tuple(p, false);
         if (!n->a || !block_end(p) || !body_until(p, &n->b, ends))
             return NULL;
         if (fj_tpl_skip_name(p, "elif")) {
             n->is_elif = true;
-            n->c       = fj_tpl_node(p, N_IF);
-            n          = n->c;
+            n->c = fj_tpl_node(p, N_IF);
+            n = n->c;
             continue;
         }
         if (fj_tpl_skip_name(p, "else") && (!block_end(p) || !body_until(p, &n->c, last)))
@@ -181,18 +181,18 @@ static tpl_node *parse_set(tpl_parser *p)
 
 tpl_node *fj_tpl_parse_params(tpl_parser *p, tpl_node *owner)
 {
-    tpl_node **end         = &owner->a;
-    bool       has_default = false;
+    tpl_node **end = &owner->a;
+    bool has_default = false;
     if (!fj_tpl_skip_op(p, "("))
         return fj_tpl_syntax(p, "expected '(' after a macro's name");
     while (!fj_tpl_is_op(p, ")")) {
-        tpl_node *name  = target_name(p);
+        tpl_node *name = target_name(p);
         tpl_node *param = name ? fj_tpl_node(p, N_PARAM) : NULL;
         if (!param)
             return NULL;
         param->name = name->name;
         if (fj_tpl_skip_op(p, "=")) {
-            param->a    = fj_tpl_parse_expression(p);
+            param->a = fj_tpl_parse_expression(p);
             has_default = true;
             if (!param->a)
                 return NULL;
@@ -200,7 +200,7 @@ tpl_node *fj_tpl_parse_params(tpl_parser *p, tpl_node *owner)
             return fj_tpl_syntax(p, "a parameter without a default follows one with a default");
         }
         *end = param;
-        end  = &param->next;
+        end = &param->next;
         if (!fj_tpl_skip_op(p, ","))
             break;
     }
@@ -211,18 +211,18 @@ tpl_node *fj_tpl_parse_params(tpl_parser *p, tpl_node *owner)
 static bool function_body(tpl_parser *p, tpl_node *n, const char *end)
 {
     tpl_node *outer = p->macro;
-    int       loops = p->loops;
-    p->macro        = n;
-    p->loops        = 0;
-    bool ok         = whole_body(p, &n->c, end);
-    p->macro        = outer;
-    p->loops        = loops;
+    int loops = p->loops;
+    p->macro = n;
+    p->loops = 0;
+    bool ok = whole_body(p, &n->c, end);
+    p->macro = outer;
+    p->loops = loops;
     return ok;
 }
 
 static tpl_node *parse_macro(tpl_parser *p)
 {
-    tpl_node *n    = fj_tpl_node(p, N_MACRO);
+    tpl_node *n = fj_tpl_node(p, N_MACRO);
     tpl_node *name = n ? target_name(p) : NULL;
     if (!name || !fj_tpl_parse_params(p, n))
         return NULL;
@@ -269,7 +269,7 @@ static tpl_node *parse_with(tpl_parser *p)
         if (!*value)
             return NULL;
         target = &(*target)->next;
-        value  = &(*value)->next;
+        value = &(*value)->next;
         if (!fj_tpl_skip_op(p, ","))
             break;
     }
@@ -312,10 +312,17 @@ static const struct {
     const char *word;
     tpl_node *(*parse)(tpl_parser *p);
 } statements[] = {
-    { "break", parse_loop_control }, { "call", parse_caller },     { "continue", parse_loop_control },
-    { "filter", parse_filtered },    { "for", parse_for },         { "generation", parse_generation },
-    { "if", parse_if },              { "macro", parse_macro },     { "print", parse_print_statement },
-    { "set", parse_set },            { "with", parse_with },
+    { "break", parse_loop_control },
+    { "call", parse_caller },
+    { "continue", parse_loop_control },
+    { "filter", parse_filtered },
+    { "for", parse_for },
+    { "generation", parse_generation },
+    { "if", parse_if },
+    { "macro", parse_macro },
+    { "print", parse_print_statement },
+    { "set", parse_set },
+    { "with", parse_with },
 };
 
 static tpl_node *parse_statement(tpl_parser *p)
@@ -334,11 +341,11 @@ static tpl_node *parse_statement(tpl_parser *p)
 
 static tpl_node *parse_text(tpl_parser *p)
 {
-    tpl_node *n    = fj_tpl_node(p, N_TEXT);
+    tpl_node *n = fj_tpl_node(p, N_TEXT);
     tpl_text *text = n ? fj_arena_take(p->t->arena, sizeof *text) : NULL;
     if (!text)
         return fj_tpl_syntax(p, "no memory");
-    *text    = (tpl_text){ .data = p->at->text.data, .len = p->at->text.len, .n_chars = -1 };
+    *text = (tpl_text){ .data = p->at->text.data, .len = p->at->text.len, .n_chars = -1 };
     n->value = (tpl_value){ .kind = TPL_TEXT, .text = text };
     p->at++;
     return n;
@@ -369,7 +376,7 @@ static tpl_node *parse_piece(tpl_parser *p, const char *const *ends, bool *at_en
 static tpl_node *parse_body(tpl_parser *p, const char *const *ends, bool *ok)
 {
     tpl_node *first = NULL, **last = &first;
-    bool      at_end = false;
+    bool at_end = false;
     while (p->at->kind != T_END) {
         tpl_node *n = parse_piece(p, ends, &at_end);
         if (at_end) {
@@ -379,7 +386,7 @@ static tpl_node *parse_body(tpl_parser *p, const char *const *ends, bool *ok)
         if (!n)
             return NULL;
         *last = n;
-        last  = &n->next;
+        last = &n->next;
     }
     *ok = ends == NULL;
     if (ends)
@@ -389,10 +396,10 @@ static tpl_node *parse_body(tpl_parser *p, const char *const *ends, bool *ok)
 
 fj_status fj_tpl_parse(fj_template *t, const tpl_token *tokens, fj_err *err)
 {
-    tpl_parser p  = { .t = t, .tokens = tokens, .at = tokens, .err = err };
-    bool       ok = false;
-    err->status   = FJ_OK; /* the parser keeps the first cause */
-    t->body       = parse_body(&p, NULL, &ok);
+    tpl_parser p = { .t = t, .tokens = tokens, .at = tokens, .err = err };
+    bool ok = false;
+    err->status = FJ_OK; /* the parser keeps the first cause */
+    t->body = parse_body(&p, NULL, &ok);
     if (ok)
         return FJ_OK;
     return err->status ? err->status : fj_fail(err, FJ_ERR_FORMAT, "chat template: not understood");

@@ -25,12 +25,13 @@ static bool key_of(tpl_run *run, tpl_value item, tpl_value attribute, bool case_
 static bool filter_join(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *items;
-    tpl_buf   b = { 0 };
+    tpl_buf b = { 0 };
     if (!self_items(run, c, &items))
         return false;
     for (size_t i = 0; i < items->n; i++) {
         tpl_value v = items->items[i];
-        if (c->arg[1].kind != TPL_ABSENT && c->arg[1].kind != TPL_NONE && !fj_tpl_path(run, items->items[i], c->arg[1], &v))
+        if (c->arg[1].kind != TPL_ABSENT && c->arg[1].kind != TPL_NONE &&
+            !fj_tpl_path(run, items->items[i], c->arg[1], &v))
             return false;
         if (i > 0 && c->arg[0].kind != TPL_ABSENT && !fj_tpl_add_value(run, &b, c->arg[0]))
             return false;
@@ -77,7 +78,7 @@ static bool filter_list(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool filter_reverse(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *items;
-    tpl_buf   b = { 0 };
+    tpl_buf b = { 0 };
     if (!self_items(run, c, &items) || !copy_list(run, items, true, out))
         return false;
     if (c->self.kind != TPL_TEXT)
@@ -118,7 +119,7 @@ static bool sort_pairs(tpl_run *run, pair *p, pair *scratch, size_t n, bool reve
 static bool filter_sort(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *items;
-    bool      reverse = fj_tpl_truth(c->arg[0]), case_sensitive = fj_tpl_truth(c->arg[1]);
+    bool reverse = fj_tpl_truth(c->arg[0]), case_sensitive = fj_tpl_truth(c->arg[1]);
     if (!self_items(run, c, &items))
         return false;
     pair *pairs = fj_tpl_take(run, (2 * items->n + 1) * sizeof *pairs);
@@ -157,8 +158,8 @@ static bool filter_dictsort(tpl_run *run, const tpl_call *c, tpl_value *out)
     bool case_sensitive = fj_tpl_truth(c->arg[0]), by_value = fj_tpl_text_is(c->arg[1], "value");
     if (!need_dict(run, c, "dictsort"))
         return false;
-    const tpl_dict *dict  = c->self.dict;
-    pair           *pairs = fj_tpl_take(run, (2 * dict->n + 1) * sizeof *pairs);
+    const tpl_dict *dict = c->self.dict;
+    pair *pairs = fj_tpl_take(run, (2 * dict->n + 1) * sizeof *pairs);
     if (!pairs)
         return false;
     for (size_t i = 0; i < dict->n; i++) { /* the value is the place in the dict */
@@ -166,7 +167,8 @@ static bool filter_dictsort(tpl_run *run, const tpl_call *c, tpl_value *out)
         if (!key_of(run, by_value ? dict->values[i] : dict->keys[i], (tpl_value){ 0 }, case_sensitive, &pairs[i].key))
             return false;
     }
-    if (!sort_pairs(run, pairs, pairs + dict->n, dict->n, fj_tpl_truth(c->arg[2])) || !fj_tpl_new_list(run, dict->n, out))
+    if (!sort_pairs(run, pairs, pairs + dict->n, dict->n, fj_tpl_truth(c->arg[2])) ||
+        !fj_tpl_new_list(run, dict->n, out))
         return false;
     for (size_t i = 0; i < dict->n; i++)
         if (!append_pair(run, out->list, dict->keys[pairs[i].value.integer], dict->values[pairs[i].value.integer]))
@@ -196,7 +198,7 @@ static bool filter_unique(tpl_run *run, const tpl_call *c, tpl_value *out)
         return false;
     for (size_t i = 0; i < items->n; i++) {
         tpl_value key;
-        bool      known;
+        bool known;
         if (!key_of(run, items->items[i], c->arg[1], fj_tpl_truth(c->arg[0]), &key) ||
             !fj_tpl_contains(run, seen, key, &known))
             return false;
@@ -210,7 +212,7 @@ static bool extreme(tpl_run *run, const tpl_call *c, int sign, tpl_value *out)
 {
     tpl_list *items;
     tpl_value best, key;
-    int       order;
+    int order;
     if (!self_items(run, c, &items))
         return false;
     *out = fj_tpl_undefined("item of an empty sequence", true);
@@ -245,7 +247,8 @@ static bool filter_sum(tpl_run *run, const tpl_call *c, tpl_value *out)
     *out = c->arg[1].kind == TPL_ABSENT ? fj_tpl_int(0) : c->arg[1];
     for (size_t i = 0; i < items->n; i++) {
         tpl_value v = items->items[i], sum = *out;
-        if (c->arg[0].kind != TPL_ABSENT && c->arg[0].kind != TPL_NONE && !fj_tpl_path(run, items->items[i], c->arg[0], &v))
+        if (c->arg[0].kind != TPL_ABSENT && c->arg[0].kind != TPL_NONE &&
+            !fj_tpl_path(run, items->items[i], c->arg[0], &v))
             return false;
         if (!fj_tpl_arith(run, OP_ADD, sum, v, out))
             return false;
@@ -258,8 +261,8 @@ static bool filter_sum(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool filter_batch(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *items;
-    tpl_value row  = { 0 };
-    int64_t   size = 0;
+    tpl_value row = { 0 };
+    int64_t size = 0;
     if (!self_items(run, c, &items) || !fj_tpl_new_list(run, 0, out))
         return false;
     if (!fj_tpl_integer(c->arg[0], &size) || size < 1)
@@ -279,7 +282,7 @@ static bool filter_batch(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool filter_slice(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_list *items;
-    int64_t   slices = 0;
+    int64_t slices = 0;
     if (!self_items(run, c, &items) || !fj_tpl_new_list(run, 0, out))
         return false;
     if (!fj_tpl_integer(c->arg[0], &slices) || slices < 1)
@@ -292,7 +295,8 @@ static bool filter_slice(tpl_run *run, const tpl_call *c, tpl_value *out)
         for (size_t k = 0; k < each + (s < extra); k++)
             if (!fj_tpl_append(run, row.list, items->items[at++]))
                 return false;
-        if (c->arg[1].kind != TPL_ABSENT && c->arg[1].kind != TPL_NONE && s >= extra && !fj_tpl_append(run, row.list, c->arg[1]))
+        if (c->arg[1].kind != TPL_ABSENT && c->arg[1].kind != TPL_NONE && s >= extra &&
+            !fj_tpl_append(run, row.list, c->arg[1]))
             return false;
     }
     return true;
@@ -302,11 +306,11 @@ static bool filter_slice(tpl_run *run, const tpl_call *c, tpl_value *out)
 static bool filter_groupby(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
     tpl_value sorted;
-    bool      case_sensitive = fj_tpl_truth(c->arg[2]);
-    tpl_call  sort           = { .self = c->self, .all = c->all };
-    tpl_value last           = { 0 }, group = { 0 };
-    sort.arg[1]              = fj_tpl_bool(case_sensitive);
-    sort.arg[2]              = c->arg[0];
+    bool case_sensitive = fj_tpl_truth(c->arg[2]);
+    tpl_call sort = { .self = c->self, .all = c->all };
+    tpl_value last = { 0 }, group = { 0 };
+    sort.arg[1] = fj_tpl_bool(case_sensitive);
+    sort.arg[2] = c->arg[0];
     if (!filter_sort(run, &sort, &sorted) || !fj_tpl_new_list(run, 0, out))
         return false;
     for (size_t i = 0; i < sorted.list->n; i++) {
@@ -334,7 +338,8 @@ static const tpl_value *named_arg(const tpl_args *args, const char *name)
     return NULL;
 }
 
-static bool map_attribute(tpl_run *run, const tpl_list *items, tpl_value path, const tpl_value *fallback, tpl_value *out)
+static bool map_attribute(tpl_run *run, const tpl_list *items, tpl_value path, const tpl_value *fallback,
+                          tpl_value *out)
 {
     for (size_t i = 0; i < items->n; i++) {
         tpl_value v;
@@ -350,9 +355,9 @@ static bool map_attribute(tpl_run *run, const tpl_list *items, tpl_value path, c
 
 static bool filter_map(tpl_run *run, const tpl_call *c, tpl_value *out)
 {
-    tpl_list        *items;
-    char            *name;
-    tpl_args         rest      = *c->all;
+    tpl_list *items;
+    char *name;
+    tpl_args rest = *c->all;
     const tpl_value *attribute = named_arg(c->all, "attribute");
     if (!self_items(run, c, &items) || !fj_tpl_new_list(run, 0, out))
         return false;
@@ -379,10 +384,10 @@ static bool filter_map(tpl_run *run, const tpl_call *c, tpl_value *out)
 /* select, reject, selectattr, rejectattr: args are [attribute,] [test, its arguments]. */
 static bool choose(tpl_run *run, const tpl_call *c, bool by_attribute, bool wanted, tpl_value *out)
 {
-    tpl_list          *items;
-    char              *name;
-    tpl_args           rest = *c->all;
-    tpl_value          path = { 0 };
+    tpl_list *items;
+    char *name;
+    tpl_args rest = *c->all;
+    tpl_value path = { 0 };
     const tpl_builtin *test = NULL;
     if (!self_items(run, c, &items) || !fj_tpl_new_list(run, 0, out))
         return false;

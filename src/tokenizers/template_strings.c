@@ -20,8 +20,8 @@ bool fj_tpl_name_of(tpl_run *run, tpl_value v, char **out)
 
 static bool add_case(tpl_run *run, tpl_buf *b, const tpl_text *s, size_t at, size_t n, bool upper)
 {
-    unsigned char c      = (unsigned char)s->data[at];
-    bool          marked = s->marks ? s->marks[at] : s->marked;
+    unsigned char c = (unsigned char)s->data[at];
+    bool marked = s->marks ? s->marks[at] : s->marked;
     if (c < 0x80) {
         char letter = (char)c;
         if (upper && c >= 'a' && c <= 'z')
@@ -52,13 +52,13 @@ static bool is_letter(const tpl_text *s, size_t at)
 
 bool fj_tpl_case(tpl_run *run, const tpl_text *s, tpl_case mode, tpl_value *out)
 {
-    tpl_buf b       = { 0 };
-    bool    starts  = true; /* the next character starts a word */
+    tpl_buf b = { 0 };
+    bool starts = true; /* the next character starts a word */
     if (!fj_tpl_charge(run, s->len / 16))
         return false;
     for (size_t at = 0, n; at < s->len; at += n) {
         size_t space_n;
-        n          = fj_tpl_char_at(s, at);
+        n = fj_tpl_char_at(s, at);
         bool upper = mode == TPL_UPPER || (mode != TPL_LOWER && starts);
         if (!add_case(run, &b, s, at, n, upper))
             return false;
@@ -89,8 +89,8 @@ static bool in_set(const tpl_text *s, size_t at, size_t n, const tpl_text *set)
 
 bool fj_tpl_strip(tpl_run *run, const tpl_text *s, tpl_value chars, bool left, bool right, tpl_value *out)
 {
-    const tpl_text *set  = chars.kind == TPL_TEXT ? chars.text : NULL;
-    size_t          from = 0, to = s->len;
+    const tpl_text *set = chars.kind == TPL_TEXT ? chars.text : NULL;
+    size_t from = 0, to = s->len;
     if (chars.kind != TPL_TEXT && chars.kind != TPL_ABSENT && chars.kind != TPL_NONE)
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "strip: expected a text, got %s", fj_tpl_type(chars));
     if (!fj_tpl_charge(run, set ? s->len / 64 * (set->len + 1) : s->len / 64))
@@ -136,17 +136,19 @@ size_t fj_tpl_search_last(const tpl_text *s, size_t to, const tpl_text *what)
     return SIZE_MAX;
 }
 
-bool fj_tpl_replace(tpl_run *run, const tpl_text *s, const tpl_text *old, const tpl_text *new, int64_t count, tpl_value *out)
+bool fj_tpl_replace(tpl_run *run, const tpl_text *s, const tpl_text *old, const tpl_text *new, int64_t count,
+                    tpl_value *out)
 {
-    tpl_buf b  = { 0 };
-    size_t  at = 0;
+    tpl_buf b = { 0 };
+    size_t at = 0;
     if (!fj_tpl_charge(run, s->len / 64))
         return false;
     for (; count != 0; count--) {
         size_t hit = fj_tpl_search(s, at, old);
         if (hit == SIZE_MAX)
             break;
-        if (!fj_tpl_charge(run, 1) || !fj_tpl_add_part(run, &b, s, at, hit) || !fj_tpl_add_part(run, &b, new, 0, new->len))
+        if (!fj_tpl_charge(run, 1) || !fj_tpl_add_part(run, &b, s, at, hit) ||
+            !fj_tpl_add_part(run, &b, new, 0, new->len))
             return false;
         at = hit + old->len;
         if (old->len == 0) { /* Python: between all characters */
@@ -189,8 +191,8 @@ static bool split_spaces(tpl_run *run, const tpl_text *s, int64_t most, tpl_list
 static void reverse_items(tpl_list *list)
 {
     for (size_t i = 0; i < list->n / 2; i++) {
-        tpl_value v                 = list->items[i];
-        list->items[i]              = list->items[list->n - 1 - i];
+        tpl_value v = list->items[i];
+        list->items[i] = list->items[list->n - 1 - i];
         list->items[list->n - 1 - i] = v;
     }
 }
@@ -241,7 +243,8 @@ static bool split_right(tpl_run *run, const tpl_text *s, const tpl_text *separat
     return true;
 }
 
-bool fj_tpl_split(tpl_run *run, const tpl_text *s, const tpl_text *separator, int64_t most, bool from_right, tpl_value *out)
+bool fj_tpl_split(tpl_run *run, const tpl_text *s, const tpl_text *separator, int64_t most, bool from_right,
+                  tpl_value *out)
 {
     if (!fj_tpl_new_list(run, 0, out) || !fj_tpl_charge(run, s->len / 64))
         return false;

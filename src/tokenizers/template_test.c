@@ -11,7 +11,7 @@
 
 static fj_json *parse_json(const char *text)
 {
-    fj_err   err = { 0 };
+    fj_err err = { 0 };
     fj_json *out = NULL;
     CHECK_OK(fj_json_parse(text, strlen(text), "test", false, &out, &err));
     return out;
@@ -20,12 +20,12 @@ static fj_json *parse_json(const char *text)
 /* Renders a template over messages given as JSON; the text or the error's message, owned by the caller. */
 static char *render(const char *text, const char *messages, const char *extra, fj_rendering *keep)
 {
-    fj_err            err = { 0 };
-    fj_template      *t   = NULL;
-    fj_rendering      r   = { 0 };
-    fj_json          *m   = messages ? parse_json(messages) : NULL, *x = extra ? parse_json(extra) : NULL;
+    fj_err err = { 0 };
+    fj_template *t = NULL;
+    fj_rendering r = { 0 };
+    fj_json *m = messages ? parse_json(messages) : NULL, *x = extra ? parse_json(extra) : NULL;
     fj_template_input input = { .messages = m, .extra = x, .bos_token = "<s>", .eos_token = "</s>", .now = 1722470400 };
-    fj_status         st    = fj_template_parse(text, strlen(text), &t, &err);
+    fj_status st = fj_template_parse(text, strlen(text), &t, &err);
     if (!st)
         st = fj_template_render(t, &input, &r, &err);
     char *out = strdup(st ? err.message : r.text.data ? r.text.data : "");
@@ -49,23 +49,23 @@ static void check_render(const char *text, const char *messages, const char *ext
 /* Says what differs; true when a case gives what Jinja gave (an error where Jinja has one). */
 static bool case_agrees(const fj_json *c, const fj_json *families, int64_t now)
 {
-    fj_err            err    = { 0 };
-    fj_template      *t      = NULL;
-    fj_rendering      r      = { 0 };
-    const char       *family = fj_json_string(fj_json_get(c, "family"), NULL);
-    fj_text           text   = fj_json_text(family ? fj_json_get(families, family) : fj_json_get(c, "template"));
-    fj_json          *want   = fj_json_get(c, "want"), *refused = fj_json_get(c, "refused");
-    fj_template_input input  = { .messages              = fj_json_get(c, "messages"),
-                                 .extra                 = fj_json_get(c, "extra"),
-                                 .bos_token             = "<s>",
-                                 .eos_token             = "</s>",
-                                 .add_generation_prompt = fj_json_bool(fj_json_get(c, "add_generation_prompt"), false),
-                                 .now                   = now };
-    fj_status         st     = fj_template_parse(text.data, text.len, &t, &err);
+    fj_err err = { 0 };
+    fj_template *t = NULL;
+    fj_rendering r = { 0 };
+    const char *family = fj_json_string(fj_json_get(c, "family"), NULL);
+    fj_text text = fj_json_text(family ? fj_json_get(families, family) : fj_json_get(c, "template"));
+    fj_json *want = fj_json_get(c, "want"), *refused = fj_json_get(c, "refused");
+    fj_template_input input = { .messages = fj_json_get(c, "messages"),
+                                .extra = fj_json_get(c, "extra"),
+                                .bos_token = "<s>",
+                                .eos_token = "</s>",
+                                .add_generation_prompt = fj_json_bool(fj_json_get(c, "add_generation_prompt"), false),
+                                .now = now };
+    fj_status st = fj_template_parse(text.data, text.len, &t, &err);
     if (!st)
         st = fj_template_render(t, &input, &r, &err);
-    bool        ok     = want ? !st : st != FJ_OK;
-    const char *got    = st ? err.message : r.text.data ? r.text.data : "";
+    bool ok = want ? !st : st != FJ_OK;
+    const char *got = st ? err.message : r.text.data ? r.text.data : "";
     const char *wanted = fj_json_string(want ? want : refused, "(an error)");
     if (ok && want)
         ok = fj_json_text(want).len == r.text.len && memcmp(got, fj_json_text(want).data, r.text.len) == 0;
@@ -83,14 +83,14 @@ static bool case_agrees(const fj_json *c, const fj_json *families, int64_t now)
 
 TEST(template_renders_what_jinja_renders)
 {
-    fj_err   err  = { 0 };
-    fj_str   file = { 0 };
+    fj_err err = { 0 };
+    fj_str file = { 0 };
     fj_json *head = NULL;
-    int      n = 0, failed = 0;
+    int n = 0, failed = 0;
     CHECK_OK(fj_file_read(test_golden("templates/cases.jsonl"), 8 << 20, &file, &err));
     for (char *line = file.data, *end; line && *line; line = end + 1, n++) {
         fj_json *c = NULL;
-        end        = strchr(line, '\n');
+        end = strchr(line, '\n');
         CHECK(end != NULL);
         CHECK_OK(fj_json_parse(line, (size_t)(end - line), "case", false, &c, &err));
         if (!head) {
@@ -120,9 +120,9 @@ static bool spans_cover(const fj_rendering *r)
 /* The text with message text between ‹ ›, so that origins can be compared as text. */
 static char *show_origin(const char *text, const char *messages, const char *extra)
 {
-    fj_rendering r    = { 0 };
-    fj_str       out  = { 0 };
-    bool         open = false;
+    fj_rendering r = { 0 };
+    fj_str out = { 0 };
+    bool open = false;
     free(render(text, messages, extra, &r));
     CHECK(spans_cover(&r));
     for (size_t i = 0; i < r.n_spans; i++) {
@@ -174,8 +174,9 @@ TEST(template_tells_which_message_a_text_was_written_for)
 {
     fj_rendering r = { 0 };
     free(render("A{% for m in messages[1:] %}[{{ m.content }}]{% for c in [1] %}{{ c }}{% endfor %}{% endfor %}Z",
-                "[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"x\",\"content\":\"a\"}]", NULL,
-                &r));
+                "[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"x\","
+                "\"content\":\"a\"}]",
+                NULL, &r));
     CHECK_TEXT(r.text.data, "A[u]1[a]1Z");
     static const int wanted[] = { -1, 1, 1, 1, 1, 2, 2, 2, 2, -1 };
     for (size_t i = 0; i < r.n_spans; i++)
@@ -187,7 +188,8 @@ TEST(template_tells_which_message_a_text_was_written_for)
 TEST(template_errors_name_the_line)
 {
     check_render("a\n{{ x.y }}", "[]", NULL, "chat template, line 2: 'x' is undefined");
-    check_render("{% for i in [1] %}\n\n{{ i.a.b }}{% endfor %}", "[]", NULL, "chat template, line 3: there is no member 'a'");
+    check_render("{% for i in [1] %}\n\n{{ i.a.b }}{% endfor %}", "[]", NULL,
+                 "chat template, line 3: there is no member 'a'");
     check_render("\n\n{% if x %}", "[]", NULL, "chat template, line 3: the template ends, but 'endif' is missing");
     check_render("{{ 'abc' | nope }}", "[]", NULL, "chat template, line 1: there is no filter 'nope'");
     check_render("{{ raise_exception('no ' + messages[0].role) }}", "[{\"role\":\"cats\"}]", NULL,
@@ -200,11 +202,13 @@ TEST(template_stops_at_its_limits)
 {
     check_render("{% for i in range(2000) %}{% for j in range(2000) %}{% endfor %}{% endfor %}", "[]", NULL,
                  "chat template, line 1: more than 2000000 steps");
-    check_render("{% set ns = namespace(s='0123456789') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "[]", NULL,
-                 "chat template, line 1: a text of more than 67108864 bytes");
-    check_render("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "[]", NULL, "chat template, line 1: nested more than 1200 deep");
-    check_render("{% set l = [] %}{% for i in range(9) %}{% set _ = l.append(l) %}{% endfor %}{{ l == [l] }}{{ l }}", "[]", NULL,
-                 "chat template, line 1: a value nested too deep to print");
+    check_render(
+        "{% set ns = namespace(s='0123456789') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+        "[]", NULL, "chat template, line 1: a text of more than 67108864 bytes");
+    check_render("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "[]", NULL,
+                 "chat template, line 1: nested more than 1200 deep");
+    check_render("{% set l = [] %}{% for i in range(9) %}{% set _ = l.append(l) %}{% endfor %}{{ l == [l] }}{{ l }}",
+                 "[]", NULL, "chat template, line 1: a value nested too deep to print");
     check_render("{{ 9223372036854775807 + 1 }}", "[]", NULL, "chat template, line 1: an integer does not fit 64 bits");
     check_render("{{ 'a' * 999999999999 }}", "[]", NULL, "chat template, line 1: more than 2000000 steps");
 
@@ -218,9 +222,9 @@ TEST(template_stops_at_its_limits)
 
 TEST(template_without_an_end_of_text_token_prints_nothing_for_it)
 {
-    fj_err            err   = { 0 };
-    fj_template      *t     = NULL;
-    fj_rendering      r     = { 0 };
+    fj_err err = { 0 };
+    fj_template *t = NULL;
+    fj_rendering r = { 0 };
     fj_template_input input = { 0 };
     CHECK_OK(fj_template_parse("[{{ eos_token }}]{{ messages | length }}", 40, &t, &err));
     CHECK_OK(fj_template_render(t, &input, &r, &err));

@@ -19,7 +19,7 @@ static bool grow(tpl_run *run, tpl_buf *b, size_t len)
     if (b->len + len <= b->cap)
         return true;
     size_t cap = FJ_MAX(b->cap * 2, FJ_MAX(b->len + len, (size_t)64));
-    char  *new = fj_tpl_take(run, cap);
+    char *new = fj_tpl_take(run, cap);
     if (!new)
         return false;
     if (b->len)
@@ -32,7 +32,7 @@ static bool grow(tpl_run *run, tpl_buf *b, size_t len)
         b->marks = marks;
     }
     b->data = new;
-    b->cap  = cap;
+    b->cap = cap;
     return true;
 }
 
@@ -100,7 +100,7 @@ void fj_tpl_format_real(double x, char out[40])
         return;
     }
     char digits[40];
-    int  precision = 0; /* the fewest digits that read back as x */
+    int precision = 0; /* the fewest digits that read back as x */
     for (; precision < 17; precision++) {
         snprintf(digits, sizeof digits, "%.*e", precision, x);
         if (strtod(digits, NULL) == x)
@@ -124,13 +124,13 @@ static bool is_printable(uint32_t code)
 static bool repr_text(tpl_run *run, tpl_buf *b, const tpl_text *text)
 {
     bool single = memchr(text->data, '\'', text->len) && !memchr(text->data, '"', text->len);
-    char quote  = single ? '"' : '\'', escaped[16];
-    bool ok     = fj_tpl_add(run, b, &quote, 1, false);
+    char quote = single ? '"' : '\'', escaped[16];
+    bool ok = fj_tpl_add(run, b, &quote, 1, false);
     for (size_t at = 0, n; ok && at < text->len; at += n) {
         uint32_t code = (unsigned char)text->data[at];
-        n             = fj_utf8_get(text->data + at, text->len - at, &code);
-        n             = n ? n : 1;
-        bool marked   = text->marks ? text->marks[at] : text->marked;
+        n = fj_utf8_get(text->data + at, text->len - at, &code);
+        n = n ? n : 1;
+        bool marked = text->marks ? text->marks[at] : text->marked;
         if (code == '\n' || code == '\t' || code == '\r')
             snprintf(escaped, sizeof escaped, "\\%c", code == '\n' ? 'n' : code == '\t' ? 't' : 'r');
         else if (code == '\\' || code == (uint32_t)quote)
@@ -139,7 +139,11 @@ static bool repr_text(tpl_run *run, tpl_buf *b, const tpl_text *text)
             ok = fj_tpl_add_part(run, b, text, at, at + n);
             continue;
         } else
-            snprintf(escaped, sizeof escaped, code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)code);
+            snprintf(escaped, sizeof escaped,
+                     code < 0x100     ? "\\x%02x"
+                     : code < 0x10000 ? "\\u%04x"
+                                      : "\\U%08x",
+                     (unsigned)code);
         ok = fj_tpl_add(run, b, escaped, strlen(escaped), marked);
     }
     return ok && fj_tpl_add(run, b, &quote, 1, false);
@@ -148,7 +152,7 @@ static bool repr_text(tpl_run *run, tpl_buf *b, const tpl_text *text)
 static bool repr_list(tpl_run *run, tpl_buf *b, const tpl_value v)
 {
     bool is_tuple = v.kind == TPL_TUPLE;
-    bool ok       = add(run, b, is_tuple ? "(" : "[");
+    bool ok = add(run, b, is_tuple ? "(" : "[");
     for (size_t i = 0; ok && i < v.list->n; i++)
         ok = (i == 0 || add(run, b, ", ")) && fj_tpl_add_repr(run, b, v.list->items[i]);
     if (ok && is_tuple && v.list->n == 1)
@@ -175,12 +179,8 @@ bool fj_tpl_add_repr(tpl_run *run, tpl_buf *b, tpl_value v)
         return fj_tpl_fail(run, FJ_ERR_FAILED, "a value nested too deep to print");
     run->depth++;
     switch (v.kind) {
-    case TPL_NONE:
-        ok = add(run, b, "None");
-        break;
-    case TPL_BOOL:
-        ok = add(run, b, v.boolean ? "True" : "False");
-        break;
+    case TPL_NONE: ok = add(run, b, "None"); break;
+    case TPL_BOOL: ok = add(run, b, v.boolean ? "True" : "False"); break;
     case TPL_INT:
         snprintf(number, sizeof number, "%lld", (long long)v.integer);
         ok = add(run, b, number);
@@ -189,29 +189,17 @@ bool fj_tpl_add_repr(tpl_run *run, tpl_buf *b, tpl_value v)
         fj_tpl_format_real(v.real, number);
         ok = add(run, b, number);
         break;
-    case TPL_TEXT:
-        ok = repr_text(run, b, v.text);
-        break;
+    case TPL_TEXT: ok = repr_text(run, b, v.text); break;
     case TPL_LIST:
-    case TPL_TUPLE:
-        ok = repr_list(run, b, v);
-        break;
-    case TPL_DICT:
-        ok = repr_dict(run, b, v.dict);
-        break;
-    case TPL_NAMESPACE:
-        ok = add(run, b, "<Namespace ") && repr_dict(run, b, v.dict) && add(run, b, ">");
-        break;
+    case TPL_TUPLE: ok = repr_list(run, b, v); break;
+    case TPL_DICT: ok = repr_dict(run, b, v.dict); break;
+    case TPL_NAMESPACE: ok = add(run, b, "<Namespace ") && repr_dict(run, b, v.dict) && add(run, b, ">"); break;
     case TPL_LOOP:
         snprintf(number, sizeof number, "<LoopContext %zu/%zu>", v.loop->at + 1, v.loop->items->n);
         ok = add(run, b, number);
         break;
-    case TPL_CALLABLE:
-        ok = add(run, b, v.callable->macro ? "<Macro>" : "<function>");
-        break;
-    default:
-        ok = add(run, b, "Undefined");
-        break;
+    case TPL_CALLABLE: ok = add(run, b, v.callable->macro ? "<Macro>" : "<function>"); break;
+    default: ok = add(run, b, "Undefined"); break;
     }
     run->depth--;
     return ok;
@@ -230,7 +218,7 @@ bool fj_tpl_to_text(tpl_run *run, tpl_value v, tpl_text **out)
         *out = v.text;
         return true;
     }
-    tpl_buf   b = { 0 };
+    tpl_buf b = { 0 };
     tpl_value text;
     if (!fj_tpl_add_value(run, &b, v) || !fj_tpl_done(run, &b, &text))
         return false;
@@ -243,7 +231,7 @@ bool fj_tpl_to_text(tpl_run *run, tpl_value v, tpl_text **out)
 typedef struct json_style {
     const tpl_text *indent; /* of one level, or NULL: one line */
     const tpl_text *item_separator, *key_separator;
-    bool            ascii, sorted;
+    bool ascii, sorted;
 } json_style;
 
 static bool json_value(tpl_run *run, tpl_buf *b, const json_style *style, tpl_value v, int level);
@@ -253,7 +241,8 @@ static bool json_escape(tpl_run *run, tpl_buf *b, uint32_t code, bool marked)
     char text[16];
     if (code >= 0x10000) {
         uint32_t rest = code - 0x10000;
-        snprintf(text, sizeof text, "\\u%04x\\u%04x", (unsigned)(0xD800 + (rest >> 10)), (unsigned)(0xDC00 + (rest & 0x3FF)));
+        snprintf(text, sizeof text, "\\u%04x\\u%04x", (unsigned)(0xD800 + (rest >> 10)),
+                 (unsigned)(0xDC00 + (rest & 0x3FF)));
     } else {
         snprintf(text, sizeof text, "\\u%04x", (unsigned)code);
     }
@@ -263,20 +252,20 @@ static bool json_escape(tpl_run *run, tpl_buf *b, uint32_t code, bool marked)
 static bool json_text(tpl_run *run, tpl_buf *b, const json_style *style, const tpl_text *text)
 {
     static const char special[] = "\"\\\n\r\t\f\b", names[] = "\"\\nrtfb";
-    bool              ok        = add(run, b, "\"");
-    size_t            plain     = 0, at = 0; /* text[plain…at) needs no escape and waits to be written */
+    bool ok = add(run, b, "\"");
+    size_t plain = 0, at = 0; /* text[plain…at) needs no escape and waits to be written */
     while (ok && at < text->len) {
-        uint32_t    code = (unsigned char)text->data[at];
-        size_t      n    = fj_utf8_get(text->data + at, text->len - at, &code);
-        const char *hit  = code < 0x80 && code ? strchr(special, (int)code) : NULL;
-        bool        hard = code < 0x20 || (style->ascii && code >= 0x7f);
-        n                = n ? n : 1;
+        uint32_t code = (unsigned char)text->data[at];
+        size_t n = fj_utf8_get(text->data + at, text->len - at, &code);
+        const char *hit = code < 0x80 && code ? strchr(special, (int)code) : NULL;
+        bool hard = code < 0x20 || (style->ascii && code >= 0x7f);
+        n = n ? n : 1;
         if (!hit && (!hard || code == 0x7f)) {
             at += n;
             continue;
         }
         bool marked = text->marks ? text->marks[at] : text->marked;
-        ok          = fj_tpl_add_part(run, b, text, plain, at);
+        ok = fj_tpl_add_part(run, b, text, plain, at);
         if (ok && hit)
             ok = fj_tpl_add(run, b, (char[]){ '\\', names[hit - special] }, 2, marked);
         else if (ok)
@@ -299,7 +288,8 @@ static bool json_newline(tpl_run *run, tpl_buf *b, const json_style *style, int 
 
 static bool json_separator(tpl_run *run, tpl_buf *b, const json_style *style, int level)
 {
-    return fj_tpl_add_part(run, b, style->item_separator, 0, style->item_separator->len) && json_newline(run, b, style, level);
+    return fj_tpl_add_part(run, b, style->item_separator, 0, style->item_separator->len) &&
+           json_newline(run, b, style, level);
 }
 
 static bool json_list(tpl_run *run, tpl_buf *b, const json_style *style, const tpl_list *list, int level)
@@ -308,7 +298,8 @@ static bool json_list(tpl_run *run, tpl_buf *b, const json_style *style, const t
         return add(run, b, "[]");
     bool ok = add(run, b, "[") && json_newline(run, b, style, level + 1);
     for (size_t i = 0; ok && i < list->n; i++)
-        ok = (i == 0 || json_separator(run, b, style, level + 1)) && json_value(run, b, style, list->items[i], level + 1);
+        ok = (i == 0 || json_separator(run, b, style, level + 1)) &&
+             json_value(run, b, style, list->items[i], level + 1);
     return ok && json_newline(run, b, style, level) && add(run, b, "]");
 }
 
@@ -344,7 +335,7 @@ static bool json_dict(tpl_run *run, tpl_buf *b, const json_style *style, const t
     if (dict->n == 0)
         return add(run, b, "{}");
     size_t *order = key_order(run, dict, style->sorted);
-    bool    ok    = order && add(run, b, "{") && json_newline(run, b, style, level + 1);
+    bool ok = order && add(run, b, "{") && json_newline(run, b, style, level + 1);
     for (size_t i = 0; ok && i < dict->n; i++)
         ok = (i == 0 || json_separator(run, b, style, level + 1)) && json_key(run, b, style, dict->keys[order[i]]) &&
              fj_tpl_add_part(run, b, style->key_separator, 0, style->key_separator->len) &&
@@ -366,21 +357,14 @@ static bool json_value(tpl_run *run, tpl_buf *b, const json_style *style, tpl_va
     if (level > 600)
         return fj_tpl_fail(run, FJ_ERR_FAILED, "tojson: a value nested too deep");
     switch (v.kind) {
-    case TPL_NONE:
-        return add(run, b, "null");
-    case TPL_BOOL:
-        return add(run, b, v.boolean ? "true" : "false");
-    case TPL_INT:
-        return fj_tpl_add_repr(run, b, v);
-    case TPL_FLOAT:
-        return json_real(run, b, v.real);
-    case TPL_TEXT:
-        return json_text(run, b, style, v.text);
+    case TPL_NONE: return add(run, b, "null");
+    case TPL_BOOL: return add(run, b, v.boolean ? "true" : "false");
+    case TPL_INT: return fj_tpl_add_repr(run, b, v);
+    case TPL_FLOAT: return json_real(run, b, v.real);
+    case TPL_TEXT: return json_text(run, b, style, v.text);
     case TPL_LIST:
-    case TPL_TUPLE:
-        return json_list(run, b, style, v.list, level);
-    case TPL_DICT:
-        return json_dict(run, b, style, v.dict, level);
+    case TPL_TUPLE: return json_list(run, b, style, v.list, level);
+    case TPL_DICT: return json_dict(run, b, style, v.dict, level);
     default:
         return fj_tpl_fail(run, FJ_ERR_FORMAT, "tojson: object of type %s is not JSON serializable", fj_tpl_type(v));
     }
@@ -389,13 +373,15 @@ static bool json_value(tpl_run *run, tpl_buf *b, const json_style *style, tpl_va
 /* options: tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False), as transformers defines it. */
 bool fj_tpl_add_json(tpl_run *run, tpl_buf *b, tpl_value v, const tpl_call *options)
 {
-    char            spaces[64];
-    const tpl_value ascii = options->arg[0], indent = options->arg[1], separators = options->arg[2], sorted = options->arg[3];
-    tpl_text        comma = { .data = ", ", .len = 2 }, bare = { .data = ",", .len = 1 }, colon = { .data = ": ", .len = 2 };
-    tpl_text        step  = { .data = spaces };
-    json_style      style = { .item_separator = &comma, .key_separator = &colon, .ascii = fj_tpl_truth(ascii),
-                              .sorted = fj_tpl_truth(sorted) };
-    int64_t         width;
+    char spaces[64];
+    const tpl_value ascii = options->arg[0], indent = options->arg[1], separators = options->arg[2],
+                    sorted = options->arg[3];
+    tpl_text comma = { .data = ", ", .len = 2 }, bare = { .data = ",", .len = 1 }, colon = { .data = ": ", .len = 2 };
+    tpl_text step = { .data = spaces };
+    json_style style = {
+        .item_separator = &comma, .key_separator = &colon, .ascii = fj_tpl_truth(ascii), .sorted = fj_tpl_truth(sorted)
+    };
+    int64_t width;
     if (fj_tpl_integer(indent, &width)) {
         step.len = (size_t)FJ_MAX(0, FJ_MIN(width, (int64_t)sizeof spaces));
         memset(spaces, ' ', step.len);
@@ -408,7 +394,7 @@ bool fj_tpl_add_json(tpl_run *run, tpl_buf *b, tpl_value v, const tpl_call *opti
     if ((separators.kind == TPL_LIST || separators.kind == TPL_TUPLE) && separators.list->n == 2 &&
         separators.list->items[0].kind == TPL_TEXT && separators.list->items[1].kind == TPL_TEXT) {
         style.item_separator = separators.list->items[0].text;
-        style.key_separator  = separators.list->items[1].text;
+        style.key_separator = separators.list->items[1].text;
     }
     return json_value(run, b, &style, v, 0);
 }
@@ -424,10 +410,10 @@ static bool dict_from_json(tpl_run *run, const fj_json *json, bool marked, tpl_v
 {
     if (!fj_tpl_new_dict(run, out))
         return false;
-    size_t n           = fj_json_len(json);
-    out->dict->keys    = fj_tpl_take(run, (n + 1) * sizeof(tpl_value));
-    out->dict->values  = fj_tpl_take(run, (n + 1) * sizeof(tpl_value));
-    out->dict->cap     = n;
+    size_t n = fj_json_len(json);
+    out->dict->keys = fj_tpl_take(run, (n + 1) * sizeof(tpl_value));
+    out->dict->values = fj_tpl_take(run, (n + 1) * sizeof(tpl_value));
+    out->dict->cap = n;
     if (!out->dict->keys || !out->dict->values)
         return false;
     for (void *i = fj_json_first(json); i && out->dict->n < n; i = fj_json_next(json, i)) {
@@ -435,7 +421,7 @@ static bool dict_from_json(tpl_run *run, const fj_json *json, bool marked, tpl_v
         if (!text_from_json(run, fj_text_of(fj_json_key(i)), marked, &key) ||
             !fj_tpl_from_json(run, fj_json_member(i), marked, &value))
             return false;
-        out->dict->keys[out->dict->n]     = key;
+        out->dict->keys[out->dict->n] = key;
         out->dict->values[out->dict->n++] = value;
     }
     return true;

@@ -40,7 +40,7 @@ bool fj_tpl_text(tpl_run *run, const char *data, size_t len, bool marked, tpl_va
     if (!text)
         return false;
     *text = (tpl_text){ .data = data, .len = len, .n_chars = -1, .marked = marked };
-    *out  = (tpl_value){ .kind = TPL_TEXT, .text = text };
+    *out = (tpl_value){ .kind = TPL_TEXT, .text = text };
     return true;
 }
 
@@ -63,21 +63,21 @@ bool fj_tpl_new_list(tpl_run *run, size_t cap, tpl_value *out)
             return fj_tpl_fail(run, FJ_ERR_FAILED, "a list of %zu items is too large", cap);
     }
     list->cap = cap;
-    *out      = (tpl_value){ .kind = TPL_LIST, .list = list };
+    *out = (tpl_value){ .kind = TPL_LIST, .list = list };
     return true;
 }
 
 bool fj_tpl_append(tpl_run *run, tpl_list *list, tpl_value v)
 {
     if (list->n == list->cap) {
-        size_t     cap   = list->cap ? list->cap * 2 : 8;
+        size_t cap = list->cap ? list->cap * 2 : 8;
         tpl_value *items = fj_tpl_take(run, cap * sizeof *items);
         if (!items)
             return false;
         if (list->n)
             memcpy(items, list->items, list->n * sizeof *items);
         list->items = items;
-        list->cap   = cap;
+        list->cap = cap;
     }
     list->items[list->n++] = v;
     return fj_tpl_charge(run, 1);
@@ -89,7 +89,7 @@ bool fj_tpl_new_dict(tpl_run *run, tpl_value *out)
     if (!dict)
         return false;
     dict->message = -1;
-    *out          = (tpl_value){ .kind = TPL_DICT, .dict = dict };
+    *out = (tpl_value){ .kind = TPL_DICT, .dict = dict };
     return true;
 }
 
@@ -111,8 +111,8 @@ bool fj_tpl_put(tpl_run *run, tpl_dict *dict, tpl_value key, tpl_value v)
         return true;
     }
     if (dict->n == dict->cap) {
-        size_t     cap    = dict->cap ? dict->cap * 2 : 8;
-        tpl_value *keys   = fj_tpl_take(run, cap * sizeof *keys);
+        size_t cap = dict->cap ? dict->cap * 2 : 8;
+        tpl_value *keys = fj_tpl_take(run, cap * sizeof *keys);
         tpl_value *values = keys ? fj_tpl_take(run, cap * sizeof *values) : NULL;
         if (!values)
             return false;
@@ -120,11 +120,11 @@ bool fj_tpl_put(tpl_run *run, tpl_dict *dict, tpl_value key, tpl_value v)
             memcpy(keys, dict->keys, dict->n * sizeof *keys);
             memcpy(values, dict->values, dict->n * sizeof *values);
         }
-        dict->keys   = keys;
+        dict->keys = keys;
         dict->values = values;
-        dict->cap    = cap;
+        dict->cap = cap;
     }
-    dict->keys[dict->n]     = key;
+    dict->keys[dict->n] = key;
     dict->values[dict->n++] = v;
     return true;
 }
@@ -158,7 +158,7 @@ bool fj_tpl_integer(tpl_value v, int64_t *out)
 size_t fj_tpl_char_at(const tpl_text *text, size_t at)
 {
     uint32_t code;
-    size_t   n = fj_utf8_get(text->data + at, text->len - at, &code);
+    size_t n = fj_utf8_get(text->data + at, text->len - at, &code);
     return n ? n : 1;
 }
 
@@ -182,30 +182,18 @@ const char *fj_tpl_type(tpl_value v)
 {
     switch (v.kind) {
     case TPL_ABSENT:
-    case TPL_UNDEFINED:
-        return "Undefined";
-    case TPL_NONE:
-        return "NoneType";
-    case TPL_BOOL:
-        return "bool";
-    case TPL_INT:
-        return "int";
-    case TPL_FLOAT:
-        return "float";
-    case TPL_TEXT:
-        return "str";
-    case TPL_LIST:
-        return "list";
-    case TPL_TUPLE:
-        return "tuple";
-    case TPL_DICT:
-        return "dict";
-    case TPL_NAMESPACE:
-        return "Namespace";
-    case TPL_LOOP:
-        return "LoopContext";
-    case TPL_CALLABLE:
-        return v.callable->macro ? "Macro" : "function";
+    case TPL_UNDEFINED: return "Undefined";
+    case TPL_NONE: return "NoneType";
+    case TPL_BOOL: return "bool";
+    case TPL_INT: return "int";
+    case TPL_FLOAT: return "float";
+    case TPL_TEXT: return "str";
+    case TPL_LIST: return "list";
+    case TPL_TUPLE: return "tuple";
+    case TPL_DICT: return "dict";
+    case TPL_NAMESPACE: return "Namespace";
+    case TPL_LOOP: return "LoopContext";
+    case TPL_CALLABLE: return v.callable->macro ? "Macro" : "function";
     }
     return "object";
 }
@@ -215,23 +203,15 @@ bool fj_tpl_truth(tpl_value v)
     switch (v.kind) {
     case TPL_ABSENT:
     case TPL_UNDEFINED:
-    case TPL_NONE:
-        return false;
-    case TPL_BOOL:
-        return v.boolean;
-    case TPL_INT:
-        return v.integer != 0;
-    case TPL_FLOAT:
-        return v.real != 0;
-    case TPL_TEXT:
-        return v.text->len > 0;
+    case TPL_NONE: return false;
+    case TPL_BOOL: return v.boolean;
+    case TPL_INT: return v.integer != 0;
+    case TPL_FLOAT: return v.real != 0;
+    case TPL_TEXT: return v.text->len > 0;
     case TPL_LIST:
-    case TPL_TUPLE:
-        return v.list->n > 0;
-    case TPL_DICT:
-        return v.dict->n > 0;
-    default:
-        return true;
+    case TPL_TUPLE: return v.list->n > 0;
+    case TPL_DICT: return v.dict->n > 0;
+    default: return true;
     }
 }
 
@@ -262,7 +242,7 @@ static bool equal_dicts(tpl_run *run, const tpl_dict *a, const tpl_dict *b)
 static bool equal_numbers(tpl_value a, tpl_value b, bool *out)
 {
     int64_t i, j;
-    double  x, y;
+    double x, y;
     if (fj_tpl_integer(a, &i) && fj_tpl_integer(b, &j))
         *out = i == j;
     else if (fj_tpl_number(a, &x) && fj_tpl_number(b, &y))
@@ -285,27 +265,14 @@ bool fj_tpl_equal(tpl_run *run, tpl_value a, tpl_value b)
     run->depth++;
     switch (a.kind) {
     case TPL_UNDEFINED:
-    case TPL_NONE:
-        result = true;
-        break;
-    case TPL_TEXT:
-        result = a.text->len == b.text->len && memcmp(a.text->data, b.text->data, a.text->len) == 0;
-        break;
+    case TPL_NONE: result = true; break;
+    case TPL_TEXT: result = a.text->len == b.text->len && memcmp(a.text->data, b.text->data, a.text->len) == 0; break;
     case TPL_LIST:
-    case TPL_TUPLE:
-        result = a.list == b.list || equal_lists(run, a.list, b.list);
-        break;
-    case TPL_DICT:
-        result = a.dict == b.dict || equal_dicts(run, a.dict, b.dict);
-        break;
-    case TPL_NAMESPACE:
-        result = a.dict == b.dict;
-        break;
-    case TPL_CALLABLE:
-        result = a.callable == b.callable;
-        break;
-    default:
-        break;
+    case TPL_TUPLE: result = a.list == b.list || equal_lists(run, a.list, b.list); break;
+    case TPL_DICT: result = a.dict == b.dict || equal_dicts(run, a.dict, b.dict); break;
+    case TPL_NAMESPACE: result = a.dict == b.dict; break;
+    case TPL_CALLABLE: result = a.callable == b.callable; break;
+    default: break;
     }
     run->depth--;
     return result;
@@ -325,7 +292,7 @@ static bool order_lists(tpl_run *run, const tpl_list *a, const tpl_list *b, int 
 bool fj_tpl_order(tpl_run *run, tpl_value a, tpl_value b, int *out)
 {
     int64_t i, j;
-    double  x, y;
+    double x, y;
     if (fj_tpl_integer(a, &i) && fj_tpl_integer(b, &j)) {
         *out = (i > j) - (i < j);
         return true;
@@ -336,7 +303,7 @@ bool fj_tpl_order(tpl_run *run, tpl_value a, tpl_value b, int *out)
     }
     if (a.kind == TPL_TEXT && b.kind == TPL_TEXT) { /* UTF-8 sorts as its code points do */
         int c = memcmp(a.text->data, b.text->data, FJ_MIN(a.text->len, b.text->len));
-        *out  = c ? (c > 0) - (c < 0) : (a.text->len > b.text->len) - (a.text->len < b.text->len);
+        *out = c ? (c > 0) - (c < 0) : (a.text->len > b.text->len) - (a.text->len < b.text->len);
         return true;
     }
     if (a.kind == b.kind && (a.kind == TPL_LIST || a.kind == TPL_TUPLE) && run->depth < TPL_MAX_DEPTH) {
@@ -395,11 +362,11 @@ bool fj_tpl_contains(tpl_run *run, tpl_value where, tpl_value what, bool *out)
 {
     *out = false;
     switch (where.kind) {
-    case TPL_UNDEFINED:
-        return true;
+    case TPL_UNDEFINED: return true;
     case TPL_TEXT:
         if (what.kind != TPL_TEXT)
-            return fj_tpl_fail(run, FJ_ERR_FORMAT, "'in <string>' requires string as left operand, not %s", fj_tpl_type(what));
+            return fj_tpl_fail(run, FJ_ERR_FORMAT, "'in <string>' requires string as left operand, not %s",
+                               fj_tpl_type(what));
         *out = find_text(where.text, what.text);
         return fj_tpl_charge(run, where.text->len / 64);
     case TPL_LIST:
@@ -410,11 +377,8 @@ bool fj_tpl_contains(tpl_run *run, tpl_value where, tpl_value what, bool *out)
                 return false;
         }
         return true;
-    case TPL_DICT:
-        *out = fj_tpl_find(run, where.dict, what) != NULL;
-        return !run->err->status;
-    default:
-        return fj_tpl_fail(run, FJ_ERR_FORMAT, "argument of type '%s' is not iterable", fj_tpl_type(where));
+    case TPL_DICT: *out = fj_tpl_find(run, where.dict, what) != NULL; return !run->err->status;
+    default: return fj_tpl_fail(run, FJ_ERR_FORMAT, "argument of type '%s' is not iterable", fj_tpl_type(where));
     }
 }
 
@@ -444,9 +408,7 @@ bool fj_tpl_iterate(tpl_run *run, tpl_value v, tpl_list **out)
             return false;
         break;
     case TPL_LIST:
-    case TPL_TUPLE:
-        list = v;
-        break;
+    case TPL_TUPLE: list = v; break;
     case TPL_DICT:
         if (!fj_tpl_new_list(run, v.dict->n, &list))
             return false;
@@ -454,8 +416,7 @@ bool fj_tpl_iterate(tpl_run *run, tpl_value v, tpl_list **out)
             if (!fj_tpl_append(run, list.list, v.dict->keys[i]))
                 return false;
         break;
-    default:
-        return fj_tpl_fail(run, FJ_ERR_FORMAT, "'%s' object is not iterable", fj_tpl_type(v));
+    default: return fj_tpl_fail(run, FJ_ERR_FORMAT, "'%s' object is not iterable", fj_tpl_type(v));
     }
     *out = list.list;
     return true;
@@ -464,23 +425,12 @@ bool fj_tpl_iterate(tpl_run *run, tpl_value v, tpl_list **out)
 bool fj_tpl_length(tpl_run *run, tpl_value v, int64_t *out)
 {
     switch (v.kind) {
-    case TPL_UNDEFINED:
-        *out = 0;
-        return true;
-    case TPL_TEXT:
-        *out = fj_tpl_chars(v.text);
-        return fj_tpl_charge(run, v.text->len / 256);
+    case TPL_UNDEFINED: *out = 0; return true;
+    case TPL_TEXT: *out = fj_tpl_chars(v.text); return fj_tpl_charge(run, v.text->len / 256);
     case TPL_LIST:
-    case TPL_TUPLE:
-        *out = (int64_t)v.list->n;
-        return true;
-    case TPL_DICT:
-        *out = (int64_t)v.dict->n;
-        return true;
-    case TPL_LOOP:
-        *out = (int64_t)v.loop->items->n;
-        return true;
-    default:
-        return fj_tpl_fail(run, FJ_ERR_FORMAT, "object of type '%s' has no len()", fj_tpl_type(v));
+    case TPL_TUPLE: *out = (int64_t)v.list->n; return true;
+    case TPL_DICT: *out = (int64_t)v.dict->n; return true;
+    case TPL_LOOP: *out = (int64_t)v.loop->items->n; return true;
+    default: return fj_tpl_fail(run, FJ_ERR_FORMAT, "object of type '%s' has no len()", fj_tpl_type(v));
     }
 }

@@ -37,8 +37,11 @@ static fj_status save_tensors(const fj_trainer *t, const char *folder, fj_err *e
     fj_status st = list && path ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to save a checkpoint");
     for (int i = 0; !st && i < PARTS * n; i++) {
         fj_trained p = fj_trainer_at(t, i / PARTS);
-        list[i] = (fj_tensor){ .name = tensor_name(arena, &p, i / PARTS, i % PARTS), .dtype = &fj_f32, .shape = p.shape,
-                               .data = part_of(&p, i % PARTS), .bytes = (size_t)fj_shape_count(&p.shape) * sizeof(float) };
+        list[i] = (fj_tensor){ .name = tensor_name(arena, &p, i / PARTS, i % PARTS),
+                               .dtype = &fj_f32,
+                               .shape = p.shape,
+                               .data = part_of(&p, i % PARTS),
+                               .bytes = (size_t)fj_shape_count(&p.shape) * sizeof(float) };
         if (!list[i].name)
             st = fj_fail(err, FJ_ERR_MEMORY, "no memory to save a checkpoint");
     }
@@ -55,22 +58,25 @@ static fj_status save_state(int64_t step, const fj_json *state, const char *fold
     fj_str text = { 0 };
     char *path = fj_path_join(folder, "state.json");
     bool ok = all && path && fj_json_set(all, "kind", fj_json_new_text(KIND, strlen(KIND))) &&
-              fj_json_set(all, "version", fj_json_new_int(VERSION)) && fj_json_set(all, "step", fj_json_new_int(step)) &&
+              fj_json_set(all, "version", fj_json_new_int(VERSION)) &&
+              fj_json_set(all, "step", fj_json_new_int(step)) &&
               fj_json_set(all, "run", fj_json_share((fj_json *)(uintptr_t)state)) && fj_json_write(all, 2, 17, &text);
-    fj_status st = ok ? fj_file_write(path, text.data, text.len, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to save a checkpoint");
+    fj_status st = ok ? fj_file_write(path, text.data, text.len, err)
+                      : fj_fail(err, FJ_ERR_MEMORY, "no memory to save a checkpoint");
     fj_json_free(all);
     fj_str_free(&text);
     free(path);
     return st;
 }
 
-fj_status fj_checkpoint_save(const fj_trainer *t, int64_t step, const fj_json *state, const char *output_dir, fj_save_files *files,
-                             void *context, fj_err *err)
+fj_status fj_checkpoint_save(const fj_trainer *t, int64_t step, const fj_json *state, const char *output_dir,
+                             fj_save_files *files, void *context, fj_err *err)
 {
     fj_str temporary = { 0 }, final = { 0 };
     fj_str_printf(&temporary, "%s/." PREFIX "%" PRId64 ".part", output_dir, step);
     fj_str_printf(&final, "%s/" PREFIX "%" PRId64, output_dir, step);
-    fj_status st = temporary.failed || final.failed ? fj_fail(err, FJ_ERR_MEMORY, "no memory to save a checkpoint") : FJ_OK;
+    fj_status st = temporary.failed || final.failed ? fj_fail(err, FJ_ERR_MEMORY, "no memory to save a checkpoint")
+                                                    : FJ_OK;
     if (!st)
         st = fj_remove_tree(temporary.data, err);
     if (!st)
@@ -100,7 +106,8 @@ static fj_status load_tensors(fj_trainer *t, const fj_source *s, fj_err *err)
         char *name = tensor_name(arena, &p, i / PARTS, i % PARTS);
         const fj_tensor *x = name ? s->find(s, name) : NULL;
         if (!x || x->dtype != &fj_f32 || !fj_shape_equal(&x->shape, &p.shape)) {
-            st = fj_fail(err, FJ_ERR_FORMAT, "%s: no tensor '%s' of the shape this run trains", s->path, name ? name : "?");
+            st = fj_fail(err, FJ_ERR_FORMAT, "%s: no tensor '%s' of the shape this run trains", s->path,
+                         name ? name : "?");
             (void)fj_hint(err, "the checkpoint belongs to another run; start again without resume_from_checkpoint");
         } else {
             memcpy(part_of(&p, i % PARTS), x->data, x->bytes);
@@ -115,8 +122,9 @@ static fj_status load_state(const char *folder, fj_json **state, fj_err *err)
     char *path = fj_path_join(folder, "state.json");
     fj_json *all = NULL;
     fj_status st = path ? fj_json_load(path, &all, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to load a checkpoint");
-    if (!st && (strcmp(fj_json_string(fj_json_get(all, "kind"), ""), KIND) || fj_json_int(fj_json_get(all, "version"), 0) != VERSION ||
-                !fj_json_is_object(fj_json_get(all, "run")))) {
+    if (!st &&
+        (strcmp(fj_json_string(fj_json_get(all, "kind"), ""), KIND) ||
+         fj_json_int(fj_json_get(all, "version"), 0) != VERSION || !fj_json_is_object(fj_json_get(all, "run")))) {
         st = fj_fail(err, FJ_ERR_FORMAT, "%s: not a checkpoint of version %d", path, VERSION);
         (void)fj_hint(err, "it was made by another forja; start again without resume_from_checkpoint");
     }
@@ -132,7 +140,8 @@ fj_status fj_checkpoint_load(fj_trainer *t, const char *folder, fj_json **state,
     fj_source *s = NULL;
     *state = NULL;
     char *path = fj_path_join(folder, "state.safetensors");
-    fj_status st = path ? load_state(folder, state, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to load a checkpoint");
+    fj_status st = path ? load_state(folder, state, err)
+                        : fj_fail(err, FJ_ERR_MEMORY, "no memory to load a checkpoint");
     if (!st)
         st = fj_safetensors_open_file(path, NULL, &s, err);
     if (!st)

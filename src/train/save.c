@@ -30,12 +30,14 @@ fj_status fj_save_adapter(const fj_model *m, fj_adapter *a, const fj_json *confi
     fj_safetensors_writer *w = NULL;
     float *values = NULL;
     char *path = fj_path_join(folder, "adapter_model.safetensors");
-    fj_status st = list && path ? fj_make_dirs(folder, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
+    fj_status st = list && path ? fj_make_dirs(folder, err)
+                                : fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
     size_t most = 0;
     for (size_t i = 0; !st && i < n; i++) {
         const fj_lora *l = &a->items[i / 2];
         bool is_b = i % 2;
-        fj_shape shape = is_b ? fj_shape_2(l->weight->shape.dim[0], l->rank) : fj_shape_2(l->rank, l->weight->shape.dim[1]);
+        fj_shape shape = is_b ? fj_shape_2(l->weight->shape.dim[0], l->rank)
+                              : fj_shape_2(l->rank, l->weight->shape.dim[1]);
         list[i] = (fj_tensor){ .name = fj_adapter_name(m, a, l, is_b), .dtype = &fj_f32, .shape = shape };
         list[i].bytes = (size_t)fj_shape_count(&shape) * sizeof(float);
         most = FJ_MAX(most, list[i].bytes);
@@ -44,7 +46,8 @@ fj_status fj_save_adapter(const fj_model *m, fj_adapter *a, const fj_json *confi
     }
     if (!st) {
         values = malloc(most);
-        st = values ? fj_safetensors_create(path, list, n, NULL, &w, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
+        st = values ? fj_safetensors_create(path, list, n, NULL, &w, err)
+                    : fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
     }
     for (size_t i = 0; !st && i < n; i++) {
         fj_adapter_export(m, &a->items[i / 2], i % 2, values);
@@ -78,7 +81,8 @@ static void trained_rows(void *context, const fj_weight *w, int64_t row0, int64_
     fj_export_stored_rows(NULL, w, row0, n, out);
 }
 
-fj_status fj_save_model(const fj_model *m, const fj_trainer *t, const fj_bundle *bundle, const char *folder, fj_err *err)
+fj_status fj_save_model(const fj_model *m, const fj_trainer *t, const fj_bundle *bundle, const char *folder,
+                        fj_err *err)
 {
     fj_export_rows rows = { trained_rows, (void *)(uintptr_t)t };
     return fj_export_hf(m, bundle, &rows, NULL, folder, err);

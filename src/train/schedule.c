@@ -42,7 +42,8 @@ static const fj_schedule schedule_constant_with_warmup = { "constant_with_warmup
 static const fj_schedule schedule_cosine = { "cosine", cosine };
 static const fj_schedule schedule_linear = { "linear", linear };
 
-const fj_schedule *const fj_schedules[] = { &schedule_constant, &schedule_constant_with_warmup, &schedule_cosine, &schedule_linear, NULL };
+const fj_schedule *const fj_schedules[] = { &schedule_constant, &schedule_constant_with_warmup, &schedule_cosine,
+                                            &schedule_linear, NULL };
 
 const fj_schedule *fj_schedule_by_name(const char *name)
 {

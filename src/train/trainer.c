@@ -10,24 +10,24 @@
 
 typedef struct loss_graph {
     fj_graph *g;
-    fj_build  b;
+    fj_build b;
     fj_value *labels, *weights, *nll;
 } loss_graph;
 
 struct fj_trainer {
     const fj_model *m;
     fj_trainer_settings s;
-    fj_arena   *arena;
-    loss_graph  step, eval;
-    int         n_accumulate, n_norm;
-    fj_value  **moment_m, **moment_v; /* of each parameter */
-    fj_buffer   copies, gradients, moments, memory;
-    size_t      arena_bytes, scratch_bytes;
-    fj_run      run;
-    double      norm[2];
-    fj_tile    *tiles;
-    int32_t    *select, *labels;
-    float      *weights, *nll;
+    fj_arena *arena;
+    loss_graph step, eval;
+    int n_accumulate, n_norm;
+    fj_value **moment_m, **moment_v; /* of each parameter */
+    fj_buffer copies, gradients, moments, memory;
+    size_t arena_bytes, scratch_bytes;
+    fj_run run;
+    double norm[2];
+    fj_tile *tiles;
+    int32_t *select, *labels;
+    float *weights, *nll;
 };
 
 static int64_t tile_capacity(const fj_batch_capacity *c)
@@ -35,14 +35,21 @@ static int64_t tile_capacity(const fj_batch_capacity *c)
     return fj_blocks(c->tokens, FJ_TILE_ROWS) + c->segments;
 }
 
-static fj_status build_loss(const fj_model *m, const fj_trainer_settings *s, bool is_training, loss_graph *l, fj_err *err)
+static fj_status build_loss(const fj_model *m, const fj_trainer_settings *s, bool is_training, loss_graph *l,
+                            fj_err *err)
 {
     l->g = fj_graph_new(err);
     if (!l->g)
         return err->status;
-    l->b = (fj_build){ .g = l->g, .m = m, .adapter = s->adapter, .trains_adapter = s->adapter != NULL,
-                       .trains_weights = s->adapter == NULL, .dropout_scale = is_training };
-    fj_build_sizes sizes = { .rows = s->capacity.tokens, .out_rows = s->capacity.targets, .tiles = tile_capacity(&s->capacity) };
+    l->b = (fj_build){ .g = l->g,
+                       .m = m,
+                       .adapter = s->adapter,
+                       .trains_adapter = s->adapter != NULL,
+                       .trains_weights = s->adapter == NULL,
+                       .dropout_scale = is_training };
+    fj_build_sizes sizes = { .rows = s->capacity.tokens,
+                             .out_rows = s->capacity.targets,
+                             .tiles = tile_capacity(&s->capacity) };
     fj_build_start(&l->b, &sizes);
     l->labels = fj_graph_external(l->g, "labels", &fj_i32, FJ_OUT_ROWS, fj_shape_1(sizes.out_rows));
     l->weights = fj_graph_external(l->g, "weights of targets", &fj_f32, FJ_OUT_ROWS, fj_shape_1(sizes.out_rows));
@@ -135,8 +142,8 @@ static fj_trainer_bytes bytes_of(const fj_trainer *t, int n_threads)
     return r;
 }
 
-static fj_status new_trainer(const fj_model *m, const fj_trainer_settings *s, fj_pool *pool, const fj_kernels *k, fj_trainer **out,
-                             fj_err *err)
+static fj_status new_trainer(const fj_model *m, const fj_trainer_settings *s, fj_pool *pool, const fj_kernels *k,
+                             fj_trainer **out, fj_err *err)
 {
     fj_arena *arena = fj_arena_new();
     fj_trainer *t = arena ? fj_arena_take(arena, sizeof *t) : NULL;
@@ -152,8 +159,8 @@ static fj_status new_trainer(const fj_model *m, const fj_trainer_settings *s, fj
     return describe(t, err);
 }
 
-fj_status fj_trainer_plan(const fj_model *m, const fj_trainer_settings *s, int n_threads, const fj_kernels *k, fj_trainer_bytes *out,
-                          fj_err *err)
+fj_status fj_trainer_plan(const fj_model *m, const fj_trainer_settings *s, int n_threads, const fj_kernels *k,
+                          fj_trainer_bytes *out, fj_err *err)
 {
     fj_trainer *t = NULL;
     fj_status st = new_trainer(m, s, NULL, k, &t, err);
@@ -219,8 +226,8 @@ static fj_status make_inputs(fj_trainer *t, fj_err *err)
     return FJ_OK;
 }
 
-fj_status fj_trainer_open(const fj_model *m, const fj_trainer_settings *s, fj_pool *pool, const fj_kernels *k, fj_trainer **out,
-                          fj_err *err)
+fj_status fj_trainer_open(const fj_model *m, const fj_trainer_settings *s, fj_pool *pool, const fj_kernels *k,
+                          fj_trainer **out, fj_err *err)
 {
     fj_trainer *t = NULL;
     fj_status st = new_trainer(m, s, pool, k, &t, err);
@@ -270,7 +277,10 @@ static int64_t fill_tiles(const fj_batch *batch, fj_tile *tiles)
     for (int64_t s = 0; s < batch->n_segments; s++) {
         int32_t first = batch->starts[s], rows = batch->starts[s + 1] - first;
         for (int32_t at = 0; at < rows; at += FJ_TILE_ROWS)
-            tiles[n++] = (fj_tile){ .row0 = first + at, .n_rows = FJ_MIN(FJ_TILE_ROWS, rows - at), .pos0 = at, .seq = first,
+            tiles[n++] = (fj_tile){ .row0 = first + at,
+                                    .n_rows = FJ_MIN(FJ_TILE_ROWS, rows - at),
+                                    .pos0 = at,
+                                    .seq = first,
                                     .seg_rows = rows };
     }
     return n;
@@ -303,8 +313,8 @@ static double sum_nll(const fj_trainer *t)
     return sum;
 }
 
-fj_status fj_trainer_accumulate(fj_trainer *t, const fj_batch *batch, int64_t window_targets, bool is_first, uint32_t step, double *nll,
-                                const int *cancel, fj_err *err)
+fj_status fj_trainer_accumulate(fj_trainer *t, const fj_batch *batch, int64_t window_targets, bool is_first,
+                                uint32_t step, double *nll, const int *cancel, fj_err *err)
 {
     fill(t, &t->step, batch, 1.0 / (double)FJ_MAX(1, window_targets));
     t->run.step = step;
@@ -353,7 +363,9 @@ int fj_trainer_count(const fj_trainer *t)
 fj_trained fj_trainer_at(const fj_trainer *t, int i)
 {
     const fj_parameter *p = &t->step.b.params[i];
-    fj_trained r = { .parameter = p, .shape = p->value->shape, .data = p->value->data, .gradient = p->value->grad->data };
+    fj_trained r = {
+        .parameter = p, .shape = p->value->shape, .data = p->value->data, .gradient = p->value->grad->data
+    };
     if (t->s.has_optimizer) {
         r.m = t->moment_m[i]->data;
         r.v = t->moment_v[i]->data;

@@ -9,8 +9,8 @@
 
 static void as_tokens(const fj_json *row)
 {
-    fj_err        err = { 0 };
-    fj_tokens     t   = { 0 };
+    fj_err err = { 0 };
+    fj_tokens t = { 0 };
     fj_tokenizing how = { .n_vocab = 100 };
     if (!fj_tokens_from_row(&how, row, &t, &err)) {
         int64_t before = t.n;
@@ -23,16 +23,17 @@ static void as_tokens(const fj_json *row)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    fj_err    err = { 0 };
-    fj_json  *row = NULL, *messages = NULL, *tools = NULL;
-    fj_source s   = { .path = "row", .name = "row", .columns = fj_columns_default(), .tags = fj_tags_sharegpt() };
+    fj_err err = { 0 };
+    fj_json *row = NULL, *messages = NULL, *tools = NULL;
+    fj_source s = { .path = "row", .name = "row", .columns = fj_columns_default(), .tags = fj_tags_sharegpt() };
     if (fj_json_parse((const char *)data, size, "row", false, &row, &err))
         return 0;
     err = (fj_err){ 0 };
     if (!fj_source_guess(&s, row, &err)) {
         if (s.shape->kind == FJ_SHAPE_TOKENS)
             as_tokens(row);
-        else if (s.shape->messages && !s.shape->messages(&s, row, &messages, &tools, &err) && fj_json_len(messages) == 0)
+        else if (s.shape->messages && !s.shape->messages(&s, row, &messages, &tools, &err) &&
+                 fj_json_len(messages) == 0)
             abort();
     }
     fj_json_free(messages);

@@ -29,8 +29,8 @@ static void f32_to_bf16_row(uint16_t *y, const float *x, int64_t n)
 
 void fj_kernels_init_convert_ref(fj_kernels *k)
 {
-    k->f16_to_f32_row  = f16_to_f32_row;
+    k->f16_to_f32_row = f16_to_f32_row;
     k->bf16_to_f32_row = bf16_to_f32_row;
-    k->f32_to_f16_row  = f32_to_f16_row;
+    k->f32_to_f16_row = f32_to_f16_row;
     k->f32_to_bf16_row = f32_to_bf16_row;
 }

@@ -3,8 +3,8 @@
 #include "kernels/kernels_internal.h"
 #include "quant/quant.h"
 
-static void gemm_f32(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t m, int64_t n,
-                     int64_t k)
+static void gemm_f32(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t m,
+                     int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -15,8 +15,8 @@ static void gemm_f32(float *y, int64_t ldy, const float *x, int64_t ldx, const f
         }
 }
 
-static void gemm_f32_f16(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m, int64_t n,
-                         int64_t k)
+static void gemm_f32_f16(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m,
+                         int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -39,8 +39,8 @@ static void gemm_f32_bf16(float *y, int64_t ldy, const float *x, int64_t ldx, co
         }
 }
 
-static void gemm_bf16(float *y, int64_t ldy, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m, int64_t n,
-                      int64_t k)
+static void gemm_bf16(float *y, int64_t ldy, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m,
+                      int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -51,8 +51,8 @@ static void gemm_bf16(float *y, int64_t ldy, const uint16_t *x, int64_t ldx, con
         }
 }
 
-static void gemm_rows_f32(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_col, const float *b, int64_t ldb,
-                          int64_t m, int64_t n, int64_t p, bool add)
+static void gemm_rows_f32(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_col, const float *b,
+                          int64_t ldb, int64_t m, int64_t n, int64_t p, bool add)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -67,13 +67,13 @@ static void pack_pairs_bf16(uint16_t *dst, const uint16_t *b, int64_t ldb, int64
 {
     for (int64_t q = 0; q < p; q += 2)
         for (int64_t j = 0; j < n; j++) {
-            dst[q * n + 2 * j]     = b[q * ldb + j];
+            dst[q * n + 2 * j] = b[q * ldb + j];
             dst[q * n + 2 * j + 1] = q + 1 < p ? b[(q + 1) * ldb + j] : 0;
         }
 }
 
-static void gemm_pairs_bf16(float *c, int64_t ldc, const uint16_t *a, int64_t lda, const uint16_t *b_pairs, int64_t m, int64_t n,
-                            int64_t p, bool add)
+static void gemm_pairs_bf16(float *c, int64_t ldc, const uint16_t *a, int64_t lda, const uint16_t *b_pairs, int64_t m,
+                            int64_t n, int64_t p, bool add)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -86,11 +86,11 @@ static void gemm_pairs_bf16(float *c, int64_t ldc, const uint16_t *a, int64_t ld
 
 void fj_kernels_init_gemm_ref(fj_kernels *k)
 {
-    k->gemm_f32        = gemm_f32;
-    k->gemm_f32_f16    = gemm_f32_f16;
-    k->gemm_f32_bf16   = gemm_f32_bf16;
-    k->gemm_bf16       = gemm_bf16;
-    k->gemm_rows_f32   = gemm_rows_f32;
+    k->gemm_f32 = gemm_f32;
+    k->gemm_f32_f16 = gemm_f32_f16;
+    k->gemm_f32_bf16 = gemm_f32_bf16;
+    k->gemm_bf16 = gemm_bf16;
+    k->gemm_rows_f32 = gemm_rows_f32;
     k->pack_pairs_bf16 = pack_pairs_bf16;
     k->gemm_pairs_bf16 = gemm_pairs_bf16;
 }

@@ -9,8 +9,8 @@ static void quantize_row_q8(const float *x, fj_q8_block *out, int64_t k)
 {
     for (int64_t b = 0; b < k / FJ_BLOCK; b++, x += FJ_BLOCK) {
         fj_q8_block q8 = { 0 };
-        uint32_t    amax = 0;
-        float       inverse;
+        uint32_t amax = 0;
+        float inverse;
         for (int i = 0; i < FJ_BLOCK; i++) {
             uint32_t bits = fj_load_u32(x + i) & 0x7fffffffu;
             amax = bits > amax ? bits : amax;
@@ -43,13 +43,13 @@ FJ_INLINE void gemm(fj_form f, float *y, int64_t ldy, const uint8_t *x, size_t x
     size_t tile_bytes = fj_tile_size(f, k);
     for (int64_t j = 0; j < n; j++) {
         const uint8_t *tile = tiles + (size_t)(j / FJ_TILE_ROWS) * tile_bytes;
-        int            r = (int)(j % FJ_TILE_ROWS);
+        int r = (int)(j % FJ_TILE_ROWS);
         for (int64_t i = 0; i < m; i++)
             y[i * ldy + j] = 0;
         for (int64_t b = 0; b < k / FJ_BLOCK; b++) {
             uint32_t group[8];
-            int      code[FJ_BLOCK];
-            float    scale[2], min;
+            int code[FJ_BLOCK];
+            float scale[2], min;
             fj_codes_get(f, tile + fj_block_at(f, b) + fj_block_head(f), r, group);
             for (int i = 0; i < FJ_BLOCK; i++)
                 code[i] = (int)(group[i / 4] >> (8 * (i % 4)) & 255) - f.offset;

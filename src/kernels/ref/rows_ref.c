@@ -15,7 +15,8 @@ static void rms_norm_row(float *y, float *rstd, const float *x, const float *w, 
     *rstd = (float)scale;
 }
 
-static void rms_norm_grad_row(float *dx, const float *dy, const float *x, const float *w, float rstd, int64_t n, bool add)
+static void rms_norm_grad_row(float *dx, const float *dy, const float *x, const float *w, float rstd, int64_t n,
+                              bool add)
 {
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
@@ -72,11 +73,12 @@ static void silu_mul_grad_row(float *dgate, float *dup, const float *dy, const f
     }
 }
 
-static void rope_head(float *y, const float *x, const float *cos, const float *sin, int64_t r, bool half, bool inverse, bool add)
+static void rope_head(float *y, const float *x, const float *cos, const float *sin, int64_t r, bool half, bool inverse,
+                      bool add)
 {
     for (int64_t j = 0; j < r / 2; j++) {
         int64_t i0 = half ? j : 2 * j, i1 = half ? j + r / 2 : 2 * j + 1;
-        double  x0 = x[i0], x1 = x[i1], c = cos[j], s = inverse ? -sin[j] : sin[j];
+        double x0 = x[i0], x1 = x[i1], c = cos[j], s = inverse ? -sin[j] : sin[j];
         y[i0] = (float)((add ? y[i0] : 0) + (x0 * c - x1 * s));
         y[i1] = (float)((add ? y[i1] : 0) + (x1 * c + x0 * s));
     }
@@ -119,17 +121,17 @@ static double sum_squares_row(const float *x, int64_t n)
 
 void fj_kernels_init_rows_ref(fj_kernels *k)
 {
-    k->rms_norm_row      = rms_norm_row;
+    k->rms_norm_row = rms_norm_row;
     k->rms_norm_grad_row = rms_norm_grad_row;
-    k->add_row           = add_row;
-    k->axpy_row          = axpy_row;
-    k->scale_row         = scale_row;
-    k->mul_row           = mul_row;
-    k->silu_mul_row      = silu_mul_row;
+    k->add_row = add_row;
+    k->axpy_row = axpy_row;
+    k->scale_row = scale_row;
+    k->mul_row = mul_row;
+    k->silu_mul_row = silu_mul_row;
     k->silu_mul_grad_row = silu_mul_grad_row;
-    k->rope_head         = rope_head;
-    k->max_row           = max_row;
-    k->exp_row           = exp_row;
-    k->dot_row           = dot_row;
-    k->sum_squares_row   = sum_squares_row;
+    k->rope_head = rope_head;
+    k->max_row = max_row;
+    k->exp_row = exp_row;
+    k->dot_row = dot_row;
+    k->sum_squares_row = sum_squares_row;
 }

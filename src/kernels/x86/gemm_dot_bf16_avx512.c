@@ -8,8 +8,8 @@ enum { TILE_M = 4, TILE_N = 6, TAIL_N = 2 };
 
 #include "kernels/x86/gemm_dot_body.h"
 
-static void gemm_bf16(float *y, int64_t ldy, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m, int64_t n,
-                      int64_t k)
+static void gemm_bf16(float *y, int64_t ldy, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m,
+                      int64_t n, int64_t k)
 {
     const dots d = { y, ldy, (const char *)x, (const char *)w, (size_t)ldx * 2, (size_t)ldw * 2, k };
     dot_products(PAIRS, PAIRS, &d, m, n);

@@ -40,7 +40,7 @@ static void decode_q8_0(const void *src, float *dst, int64_t n)
 /* Q4_0 Q4_1 Q5_0 Q5_1 */
 FJ_INLINE void decode_nibbles(fj_form f, const uint8_t *p, float *dst, int64_t n)
 {
-    const int     scales = f.has_min ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
+    const int scales = f.has_min ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     for (int64_t i = 0; i < n; i += FJ_BLOCK, p += scales + high_bytes + 16) {
         __m256 d = scalar_f16(p), m = f.has_min ? scalar_f16(p + 2) : _mm256_setzero_ps();
@@ -125,21 +125,21 @@ static void decode_q6_k(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (int64_t i = 0; i < n; i += 256, block += 210, dst += 256) {
-        float  scale[16];
+        float scale[16];
         __m256 d = scalar_f16(block + 208);
         for (int h = 0; h < 16; h += 8) {
             __m256i scales = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(block + 192 + h)));
             _mm256_storeu_ps(scale + h, _mm256_mul_ps(_mm256_cvtepi32_ps(scales), d));
         }
         for (int part = 0; part < 8; part++) { /* 8 bytes of qh: bits 4, 5 of 4 times 8 values */
-            int            run = part / 4, at = part % 4 * 8;
+            int run = part / 4, at = part % 4 * 8;
             const uint8_t *low = block + 64 * run + at;
-            __m256i        high = load_codes(block + 128 + 8 * part);
+            __m256i high = load_codes(block + 128 + 8 * part);
             for (int s = 0; s < 4; s++) {
                 __m256i q = load_codes(low + 32 * (s % 2));
                 q = s >= 2 ? _mm256_srli_epi32(q, 4) : low_nibbles(q);
-                __m256i top =
-                    _mm256_and_si256(_mm256_slli_epi32(_mm256_srli_epi32(high, 2 * s), 4), _mm256_set1_epi32(48));
+                __m256i top = _mm256_and_si256(_mm256_slli_epi32(_mm256_srli_epi32(high, 2 * s), 4),
+                                               _mm256_set1_epi32(48));
                 q = _mm256_sub_epi32(_mm256_or_si256(q, top), _mm256_set1_epi32(32));
                 __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(q), _mm256_set1_ps(scale[8 * run + 2 * s + at / 16]));
                 _mm256_storeu_ps(dst + 128 * run + 32 * s + at, value);
@@ -171,10 +171,10 @@ static void quantize_row_q8(const float *x, fj_q8_block *out, int64_t k)
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     for (int64_t b = 0; b < k / FJ_BLOCK; b++, x += FJ_BLOCK, out++) {
         __m256i amax = _mm256_setzero_si256(), q[4];
-        float   scale, inverse;
+        float scale, inverse;
         for (int h = 0; h < 4; h++)
-            amax =
-                _mm256_max_epu32(amax, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(x + 8 * h)), magnitude));
+            amax = _mm256_max_epu32(amax,
+                                    _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(x + 8 * h)), magnitude));
         if (!fj_q8_scale(max_of_lanes(amax), &scale, &inverse)) {
             memset(out, 0, sizeof *out);
             memcpy(&out->scale, &scale, sizeof scale);

@@ -42,7 +42,7 @@ FJ_INLINE void decode_nibbles(fj_form f, const uint8_t *p, float *dst, int64_t n
 {
     const int scales = f.has_min ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
     for (int64_t i = 0; i < n; i += FJ_BLOCK, p += scales + high_bytes + 16) {
-        __m512  d = scalar_f16(p), m = f.has_min ? scalar_f16(p + 2) : _mm512_setzero_ps();
+        __m512 d = scalar_f16(p), m = f.has_min ? scalar_f16(p + 2) : _mm512_setzero_ps();
         __m512i codes = load_codes(p + scales + high_bytes);
         __m512i q[2] = { low_nibbles(codes), _mm512_srli_epi32(codes, 4) };
         for (int h = 0; h < 2; h++) {
@@ -126,13 +126,13 @@ static void decode_q6_k(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (int64_t i = 0; i < n; i += 256, block += 210, dst += 256) {
-        float   scale[16];
+        float scale[16];
         __m512i scales = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(block + 192)));
         _mm512_storeu_ps(scale, _mm512_mul_ps(_mm512_cvtepi32_ps(scales), scalar_f16(block + 208)));
         for (int part = 0; part < 4; part++) { /* 16 bytes of qh: bits 4, 5 of 4 times 16 values */
-            int            run = part / 2, half = part % 2;
+            int run = part / 2, half = part % 2;
             const uint8_t *low = block + 64 * run + 16 * half;
-            __m512i        high = load_codes(block + 128 + 16 * part);
+            __m512i high = load_codes(block + 128 + 16 * part);
             for (int s = 0; s < 4; s++) {
                 __m512i q = load_codes(low + 32 * (s % 2));
                 q = s >= 2 ? _mm512_srli_epi32(q, 4) : low_nibbles(q);
@@ -152,11 +152,11 @@ static void quantize_row_q8(const float *x, fj_q8_block *out, int64_t k)
 {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
     for (int64_t b = 0; b < k / FJ_BLOCK; b++, x += FJ_BLOCK, out++) {
-        __m512  x0 = _mm512_loadu_ps(x), x1 = _mm512_loadu_ps(x + 16);
+        __m512 x0 = _mm512_loadu_ps(x), x1 = _mm512_loadu_ps(x + 16);
         __m512i abs0 = _mm512_and_si512(_mm512_castps_si512(x0), magnitude),
                 abs1 = _mm512_and_si512(_mm512_castps_si512(x1), magnitude);
         uint32_t amax = _mm512_reduce_max_epu32(_mm512_max_epu32(abs0, abs1));
-        float    scale, inverse;
+        float scale, inverse;
         if (!fj_q8_scale(amax, &scale, &inverse)) {
             memset(out, 0, sizeof *out);
             memcpy(&out->scale, &scale, sizeof scale);

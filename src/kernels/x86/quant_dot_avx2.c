@@ -40,15 +40,15 @@ FJ_INLINE __m256i codes_of_group(fj_form f, const uint8_t *codes, int g)
 /* Exact integer sums of a block for each row: sums[0], and for q6_k sums[1] of the second half. */
 FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes, __m256i sums[2][MAX_ROWS])
 {
-    const bool    halves = f.is_super && !f.has_min;
-    const int     groups = f.bits == 8 ? 1 : f.bits == 6 ? 2 : f.bits == 5 ? 4 : 8; /* that 16 bits can add */
+    const bool halves = f.is_super && !f.has_min;
+    const int groups = f.bits == 8 ? 1 : f.bits == 6 ? 2 : f.bits == 5 ? 4 : 8; /* that 16 bits can add */
     const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 4
     for (int r = 0; r < MAX_ROWS; r++) {
         if (r >= rows)
             break;
-        sums[0][r] =
-            f.offset && f.bits < 8 ? _mm256_set1_epi32(x[fj_panel_start(rows, 0, r)].i) : _mm256_setzero_si256();
+        sums[0][r] = f.offset && f.bits < 8 ? _mm256_set1_epi32(x[fj_panel_start(rows, 0, r)].i)
+                                            : _mm256_setzero_si256();
         sums[1][r] = halves ? _mm256_set1_epi32(x[fj_panel_start(rows, 1, r)].i) : _mm256_setzero_si256();
     }
 #pragma GCC unroll 8
@@ -65,10 +65,9 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uin
                 if (f.bits == 8)
                     q = _mm256_sign_epi8(q, w);
                 __m256i pairs = _mm256_maddubs_epi16(magnitude, q);
-                part[r] =
-                    g == first
-                        ? pairs
-                        : _mm256_adds_epi16(part[r], pairs); /* saturates never; a plain add gcc reorders, and spills */
+                part[r] = g == first ? pairs
+                                     : _mm256_adds_epi16(
+                                           part[r], pairs); /* saturates never; a plain add gcc reorders, and spills */
             }
         }
         const int half = halves && first >= 4;
@@ -138,13 +137,13 @@ FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *
 /* Half h of a tile: 8 outputs. */
 FJ_INLINE void half_tile_rows(fj_form f, const int rows, const int h, const fj_tile_work *work)
 {
-    const __m256i  lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i  cols = _mm256_cmpgt_epi32(_mm256_set1_epi32(work->n - 8 * h), lane);
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i cols = _mm256_cmpgt_epi32(_mm256_set1_epi32(work->n - 8 * h), lane);
     const fj_word *x = work->panel;
     const uint8_t *super = work->tile + fj_super_at(f, work->first_block);
     const uint8_t *head = work->tile + fj_block_at(f, work->first_block);
-    float         *y = work->y + 8 * h;
-    __m256         acc[MAX_ROWS];
+    float *y = work->y + 8 * h;
+    __m256 acc[MAX_ROWS];
 #pragma GCC unroll 4
     for (int r = 0; r < MAX_ROWS; r++)
         if (r < rows)

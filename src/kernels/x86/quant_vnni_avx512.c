@@ -67,8 +67,8 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uin
 #pragma GCC unroll 12
         for (int r = 0; r < FJ_PANEL_ROWS; r++)
             if (r < rows)
-                sums[halves][r] =
-                    _mm512_dpbusd_epi32(sums[halves][r], second, _mm512_set1_epi32(x[fj_panel_q(r) + p + 4].i));
+                sums[halves][r] = _mm512_dpbusd_epi32(sums[halves][r], second,
+                                                      _mm512_set1_epi32(x[fj_panel_q(r) + p + 4].i));
     }
 }
 
@@ -113,11 +113,11 @@ FJ_INLINE void add_block(fj_form f, const int rows, const fj_word *x, const uint
 FJ_INLINE void tile_rows(fj_form f, const int rows, const fj_tile_work *work)
 {
     const __mmask16 cols = (__mmask16)((1u << work->n) - 1);
-    const fj_word  *x = work->panel;
-    const int       ahead = 2048; /* bytes: the hardware's own prefetch ends with each page */
-    const uint8_t  *super = work->tile + fj_super_at(f, work->first_block);
-    const uint8_t  *head = work->tile + fj_block_at(f, work->first_block);
-    __m512          acc[FJ_PANEL_ROWS];
+    const fj_word *x = work->panel;
+    const int ahead = 2048; /* bytes: the hardware's own prefetch ends with each page */
+    const uint8_t *super = work->tile + fj_super_at(f, work->first_block);
+    const uint8_t *head = work->tile + fj_block_at(f, work->first_block);
+    __m512 acc[FJ_PANEL_ROWS];
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++)
         if (r < rows)
