@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The only main(). */
-#include <stdio.h>
+#include "cli/command.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-    (void)fprintf(stderr, "forja %s\n", FORJA_VERSION);
-    return 2;
+    return fj_cli_main(argc, argv);
 }
