@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cpu.h"
+#include "base/map.h"
 #include "base/rng.h"
 
 void test_ok(fj_status st, const fj_err *err, const char *file, int line)
@@ -63,15 +64,42 @@ const char *test_golden(const char *name)
     return path;
 }
 
+/* Where tests write; made by main. */
+static char temporary[512];
+
+const char *test_temporary(const char *name)
+{
+    static char path[1024];
+    (void)snprintf(path, sizeof path, "%s/%s", temporary, name);
+    return path;
+}
+
+static int make_temporary(void)
+{
+    const char *place = getenv("TMPDIR");
+    (void)snprintf(temporary, sizeof temporary, "%s/forja-test-XXXXXX", place && *place ? place : "/tmp");
+    return mkdtemp(temporary) != NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct CMUnitTest *chosen = calloc(test_count + 1, sizeof *chosen);
     size_t n = 0;
-    for (size_t i = 0; chosen && i < test_count; i++)
+    fj_err err;
+    if (!chosen || !make_temporary()) {
+        perror("tests");
+        free(chosen);
+        return 1;
+    }
+    for (size_t i = 0; i < test_count; i++)
         if (argc < 2 || strstr(test_table[i].name, argv[1]))
             chosen[n++] = test_table[i];
-    int failed = n ? _cmocka_run_group_tests("forja", chosen, n, NULL, NULL) : 1;
+    int failed = n ? _cmocka_run_group_tests("forja", chosen, n, NULL, NULL) : 0;
+    if (n == 0)
+        (void)fprintf(stderr, "no test has '%s' in its name\n", argc > 1 ? argv[1] : "");
     printf("%zu passed, %d failed\n", n - (size_t)(failed < 0 ? 0 : failed), failed);
+    if (fj_remove_tree(temporary, &err))
+        (void)fprintf(stderr, "%s\n", err.message);
     free(chosen);
-    return failed != 0;
+    return failed != 0 || n == 0;
 }

@@ -41,4 +41,7 @@ void test_fill(float *out, int64_t n, uint64_t seed, float scale);
 /* A path in tests/golden, valid until the next call. */
 const char *test_golden(const char *name);
 
+/* A path in a folder of this run that is empty at its start and removed at its end, valid until the next call. */
+const char *test_temporary(const char *name);
+
 #endif

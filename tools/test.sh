@@ -17,6 +17,7 @@ passed=0 failed=0 skipped=0
 # Runs the tests of one preset. The random places of a new kernel's mappings can be where tsan cannot live: then once more without them.
 unit() {
     sh tools/build.sh "$1" || return
+    sh tools/check_symbols.sh "build/$1/libforja_core.a" || return
     "build/$1/forja_tests" && return
     status=$?
     if [ "$1" = tsan ] && grep -q 'unexpected memory mapping' build/log/tsan.txt && setarch -R true 2>/dev/null; then

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/cgroup_internal.h"
+#include "base/err.h"
+
 double fj_seconds(void)
 {
     struct timespec t;
@@ -28,17 +31,6 @@ static uint64_t kilobytes(const char *path, const char *key)
     return value * 1024;
 }
 
-static uint64_t one_number(const char *path)
-{
-    uint64_t value = 0;
-    FILE *f = fopen(path, "r");
-    if (f && fscanf(f, "%" SCNu64, &value) != 1)
-        value = 0;
-    if (f)
-        (void)fclose(f);
-    return value;
-}
-
 uint64_t fj_peak_resident_bytes(void)
 {
     return kilobytes("/proc/self/status", "VmHWM");
@@ -51,17 +43,14 @@ uint64_t fj_resident_bytes(void)
 
 uint64_t fj_memory_total(void)
 {
-    uint64_t total = kilobytes("/proc/meminfo", "MemTotal"), limit = one_number("/sys/fs/cgroup/memory.max");
-    if (!limit)
-        limit = one_number("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-    return limit && limit < total ? limit : total;
+    uint64_t limit, left;
+    fj_cgroup_memory(fj_cgroup_here(), &limit, &left);
+    return FJ_MIN(kilobytes("/proc/meminfo", "MemTotal"), limit);
 }
 
 uint64_t fj_memory_available(void)
 {
-    uint64_t available = kilobytes("/proc/meminfo", "MemAvailable"), limit = one_number("/sys/fs/cgroup/memory.max");
-    uint64_t used = one_number("/sys/fs/cgroup/memory.current");
-    if (limit && limit > used && limit - used < available)
-        return limit - used;
-    return available;
+    uint64_t limit, left;
+    fj_cgroup_memory(fj_cgroup_here(), &limit, &left);
+    return FJ_MIN(kilobytes("/proc/meminfo", "MemAvailable"), left);
 }

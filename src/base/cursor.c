@@ -74,6 +74,8 @@ fj_text fj_cursor_take(fj_cursor *c, uint64_t len)
         c->bad = true;
         return (fj_text){ 0 };
     }
+    if (!len)
+        return (fj_text){ .data = "" };
     fj_text t = { (const char *)c->data + c->at, (size_t)len };
     c->at += (size_t)len;
     return t;

@@ -7,14 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Prints into text, and makes one line of it: names from files may hold anything, also what moves a terminal's cursor. */
+static void __attribute__((format(printf, 3, 0))) print(char *text, size_t size, const char *format, va_list args)
+{
+    (void)vsnprintf(text, size, format, args);
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = *p == '\n' || *p == '\t' ? ' ' : '?';
+}
+
 fj_status fj_fail(fj_err *err, fj_status st, const char *format, ...)
 {
+    char text[sizeof err->message]; /* an argument may be the old message */
     va_list args;
     va_start(args, format);
+    print(text, sizeof text, format, args);
+    va_end(args);
     err->status = st;
     err->hint[0] = '\0';
-    (void)vsnprintf(err->message, sizeof err->message, format, args);
-    va_end(args);
+    memcpy(err->message, text, sizeof text);
     return st;
 }
 
@@ -22,22 +33,24 @@ fj_status fj_hint(fj_err *err, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(err->hint, sizeof err->hint, format, args);
+    print(err->hint, sizeof err->hint, format, args);
     va_end(args);
     return err->status;
 }
 
 fj_status fj_prefix(fj_err *err, const char *format, ...)
 {
-    char text[sizeof err->message], old[sizeof err->message];
+    char text[sizeof err->message];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    print(text, sizeof text / 2, format, args);
     va_end(args);
-    memcpy(old, err->message, sizeof old);
-    size_t n = strlen(text);
-    (void)snprintf(err->message, sizeof err->message, "%.*s: %.*s", (int)FJ_MIN(n, 300), text, (int)sizeof old - 320,
-                   old);
+    size_t n = strlen(text), left = sizeof text - n - 3; /* of the old message; ": " and NUL are the rest */
+    size_t kept = FJ_MIN(strlen(err->message), left);
+    memcpy(text + n, ": ", 2);
+    memcpy(text + n + 2, err->message, kept);
+    text[n + 2 + kept] = '\0';
+    memcpy(err->message, text, n + 3 + kept);
     return err->status;
 }
 

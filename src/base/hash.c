@@ -61,7 +61,8 @@ static uint64_t fold(uint64_t a, uint64_t b)
 uint64_t fj_hash64(const void *data, size_t len, uint64_t seed)
 {
     const unsigned char *p = data;
-    uint64_t h = seed ^ 0x9e3779b97f4a7c15u, word;
+    uint64_t h = fold(seed ^ 0x9e3779b97f4a7c15u, 0x589965cc75374cc3u),
+             word; /* else a seed is a change of the first bytes */
     size_t left = len;
     for (; left >= 8; p += 8, left -= 8) {
         memcpy(&word, p, 8);

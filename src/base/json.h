@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * JSON, over jansson (included by json.c alone). A fj_json is a value of a document; views live as long as the document.
- * Reading is tolerant of what Python writes: NaN, Infinity, integers above 64 bits (as reals), \u0000 in strings,
- * a byte-order mark, and lone surrogates in strings (as U+FFFD). Objects keep their order. Depth is at most 512. */
+ * Reading is tolerant of what Python writes: NaN (as null), Infinity (as the largest double), integers above 64 bits (as
+ * reals), \u0000 in strings, a byte-order mark, and lone surrogates in strings (as U+FFFD). Objects keep their order; of
+ * members of one name the last counts. Depth is at most 512. */
 #ifndef FJ_BASE_JSON_H
 #define FJ_BASE_JSON_H
 

@@ -74,9 +74,11 @@ fj_status fj_map_open(const char *path, fj_map **out, fj_err *err)
     fj_status st = FJ_OK;
     void *data = NULL;
     fj_map *map = calloc(1, sizeof *map);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (map)
+        map->path = strdup(path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe without a writer would wait for one */
     *out = NULL;
-    if (!map || !(map->path = strdup(path)))
+    if (!map || !map->path)
         st = fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
     else if (fd < 0 || fstat(fd, &info))
         st = fj_fail(err, FJ_ERR_FAILED, "cannot open %s: %s", path, strerror(errno));
@@ -130,7 +132,7 @@ void fj_map_will_need(const fj_map *map, size_t offset, size_t len)
 void fj_map_give_back(const fj_map *map, size_t offset, size_t len)
 {
     size_t page = page_size(), first = (offset + page - 1) / page * page, end = (offset + len) / page * page;
-    if (map->data && end <= map->len && first < end)
+    if (map->data && offset <= map->len && len <= map->len - offset && first < end)
         (void)madvise((void *)(uintptr_t)(map->data + first), end - first, MADV_DONTNEED);
 }
 
@@ -141,7 +143,8 @@ fj_status fj_file_read(const char *path, size_t limit, fj_str *out, fj_err *err)
     if (!f)
         return fj_fail(err, FJ_ERR_FAILED, "cannot open %s: %s", path, strerror(errno));
     fj_status st = FJ_OK;
-    out->limit = limit + sizeof block;
+    out->limit = FJ_MIN(limit, SIZE_MAX / 2) + sizeof block;
+    fj_str_add(out, "", 0); /* bytes and a NUL even when there are none */
     for (size_t n; !st && (n = fread(block, 1, sizeof block, f)) > 0;) {
         fj_str_add(out, block, n);
         if (out->len > limit)

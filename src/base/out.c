@@ -15,29 +15,53 @@
 
 static fj_status write_failed(const char *path, int error, fj_err *err)
 {
-    bool is_full = error == ENOSPC || error == EDQUOT;
+    bool is_full = error == ENOSPC || error == EDQUOT || error == EFBIG;
     (void)fj_fail(err, is_full ? FJ_ERR_MEMORY : FJ_ERR_FAILED, "cannot write %s: %s", path, strerror(error));
     if (is_full)
         (void)fj_hint(err, "free some space or write elsewhere; what was there before is untouched");
     return err->status;
 }
 
+/* A device or a pipe (/dev/stdout) is written as it is: renaming would put a file in its place. */
+static fj_status open_target(const char *path, fj_out *out)
+{
+    struct stat info;
+    bool is_there = stat(path, &info) == 0;
+    if (is_there && S_ISDIR(info.st_mode)) {
+        errno = EISDIR;
+        return FJ_ERR_FAILED;
+    }
+    if (is_there && !S_ISREG(info.st_mode)) {
+        out->file = fopen(path, "wb");
+        return out->file ? FJ_OK : FJ_ERR_FAILED;
+    }
+    char *name;
+    if (asprintf(&name, "%s.%ld.part", path, (long)getpid()) < 0) {
+        errno = ENOMEM;
+        return FJ_ERR_FAILED;
+    }
+    out->file = fopen(name, "wb");
+    if (out->file) {
+        out->temporary = name;
+        return FJ_OK;
+    }
+    int error = errno;
+    free(name);
+    errno = error;
+    return FJ_ERR_FAILED;
+}
+
 fj_status fj_out_open(const char *path, fj_out *out, fj_err *err)
 {
     *out = (fj_out){ .path = strdup(path) };
-    if (!out->path || asprintf(&out->temporary, "%s.%ld.part", path, (long)getpid()) < 0) {
-        out->temporary = NULL;
-        fj_out_abort(out);
+    if (!out->path)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory to write %s", path);
+    if (open_target(path, out)) {
+        int error = errno;
+        fj_out_abort(out);
+        return write_failed(path, error, err);
     }
-    out->file = fopen(out->temporary, "wb");
-    if (out->file)
-        return FJ_OK;
-    int error = errno;
-    free(out->temporary);
-    out->temporary = NULL;
-    fj_out_abort(out);
-    return write_failed(path, error, err);
+    return FJ_OK;
 }
 
 static void sync_folder(const char *path)
@@ -51,19 +75,36 @@ static void sync_folder(const char *path)
     free(copy);
 }
 
+/* stdio remembers that a write failed, not why: writing some more says it. (A little may still fit where much did not.) */
+static int why_writing_failed(int fd)
+{
+    static const char zeros[4096];
+    for (int i = 0; i < 64; i++)
+        if (write(fd, zeros, sizeof zeros) < 0)
+            return errno;
+    return EIO;
+}
+
+static int flush(fj_out *out)
+{
+    int fd = fileno(out->file);
+    if (ferror(out->file))
+        return why_writing_failed(fd);
+    if (fflush(out->file))
+        return errno;
+    return out->temporary && fsync(fd) ? errno : 0;
+}
+
 fj_status fj_out_commit(fj_out *out, fj_err *err)
 {
-    errno = 0;
-    int error = 0;
-    if (ferror(out->file) || fflush(out->file) || fsync(fileno(out->file)))
-        error = errno ? errno : EIO;
+    int error = flush(out);
     if (fclose(out->file) && !error)
         error = errno;
     out->file = NULL;
-    if (!error && rename(out->temporary, out->path))
+    if (!error && out->temporary && rename(out->temporary, out->path))
         error = errno;
     fj_status st = error ? write_failed(out->path, error, err) : FJ_OK;
-    if (!st) {
+    if (!st && out->temporary) {
         sync_folder(out->path);
         free(out->temporary);
         out->temporary = NULL;
@@ -89,11 +130,8 @@ fj_status fj_file_write(const char *path, const void *data, size_t len, fj_err *
     fj_status st = fj_out_open(path, &out, err);
     if (st)
         return st;
-    if (len && fwrite(data, 1, len, out.file) != len) {
-        int error = errno;
-        fj_out_abort(&out);
-        return write_failed(path, error, err);
-    }
+    if (len)
+        (void)fwrite(data, 1, len, out.file); /* commit reports it */
     return fj_out_commit(&out, err);
 }
 
@@ -112,22 +150,24 @@ bool fj_path_is_dir(const char *path)
 fj_status fj_make_dirs(const char *path, fj_err *err)
 {
     char *copy = strdup(path);
-    fj_status st = copy ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to make %s", path);
-    for (char *p = copy; !st && p; p = p ? p + 1 : NULL) {
-        p = strchr(p + 1, '/');
-        if (p)
-            *p = '\0';
-        if (*copy && mkdir(copy, 0777) && errno != EEXIST)
-            st = write_failed(copy, errno, err);
-        if (p)
-            *p = '/';
-        if (!p)
-            break;
+    if (!copy)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory to make %s", path);
+    int error = 0;
+    for (char *p = copy; *p && !error; p++) {
+        if (p[1] != '/' && p[1] != '\0')
+            continue;
+        char next = p[1];
+        p[1] = '\0'; /* the path up to here */
+        if (mkdir(copy, 0777) && errno != EEXIST && !fj_path_is_dir(copy))
+            error = errno;
+        p[1] = next;
     }
-    if (!st && !fj_path_is_dir(path))
-        st = fj_fail(err, FJ_ERR_FAILED, "cannot make the folder %s: a file has that name", path);
     free(copy);
-    return st;
+    if (error)
+        return write_failed(path, error, err);
+    if (!fj_path_is_dir(path))
+        return fj_fail(err, FJ_ERR_FAILED, "cannot make the folder %s: a file has that name", path);
+    return FJ_OK;
 }
 
 char *fj_path_join(const char *dir, const char *name)

@@ -10,9 +10,7 @@ enum { ROUNDS = 10 };
 #define WEYL_0       0x9E3779B9u
 #define WEYL_1       0xBB67AE85u
 
-void fj_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
-
-void fj_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+static void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
     for (int r = 0; r < ROUNDS; r++) {
@@ -37,7 +35,7 @@ uint64_t fj_rng(uint64_t seed, uint32_t stream, uint32_t step, uint32_t row, uin
 {
     uint32_t key[2] = { (uint32_t)seed, (uint32_t)(seed >> 32) }, out[4];
     uint32_t counter[4] = { (uint32_t)index, step, row, (stream << 24) | ((uint32_t)(index >> 32) & 0xffffffu) };
-    fj_philox(counter, key, out);
+    philox(counter, key, out);
     return (uint64_t)out[0] << 32 | out[1];
 }
 

@@ -13,11 +13,15 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { MAX_THREADS = 256, SPINS = 20000 };
+#include "base/cgroup_internal.h"
+#include "base/clock.h"
+
+enum { MAX_THREADS = 256, CLOCK_EVERY = 32 };
+#define SPIN_SECONDS 50e-6
 
 typedef struct worker {
     fj_pool *pool;
@@ -26,7 +30,8 @@ typedef struct worker {
 } worker;
 
 struct fj_pool {
-    int n_threads, spins;
+    int n_threads;
+    bool may_spin;
     worker *workers; /* n_threads - 1 */
     int n_started;
     pthread_mutex_t mutex;
@@ -50,6 +55,34 @@ static inline void relax(void)
 #endif
 }
 
+/* for (spin s = spin_start(p); spin_on(&s);) looks again and again, for SPIN_SECONDS at most and at least once. */
+typedef struct spin {
+    bool may_spin;
+    unsigned n;
+    double end;
+} spin;
+
+static spin spin_start(const fj_pool *p)
+{
+    return (spin){ .may_spin = p->may_spin };
+}
+
+static bool spin_on(spin *s)
+{
+    unsigned n = s->n++;
+    if (n == 0)
+        return true;
+    if (!s->may_spin)
+        return false;
+    relax();
+    if (n % CLOCK_EVERY)
+        return true;
+    double now = fj_seconds();
+    if (n == CLOCK_EVERY)
+        s->end = now + SPIN_SECONDS;
+    return now < s->end;
+}
+
 static void take_parts(fj_pool *p, int index)
 {
     for (;;) {
@@ -63,11 +96,10 @@ static void take_parts(fj_pool *p, int index)
 /* Waits for another generation than `seen`. */
 static unsigned wait_for_job(fj_pool *p, unsigned seen)
 {
-    for (int i = 0; i < p->spins; i++) {
+    for (spin s = spin_start(p); spin_on(&s);) {
         unsigned now = atomic_load_explicit(&p->generation, memory_order_acquire);
         if (now != seen)
             return now;
-        relax();
     }
     (void)pthread_mutex_lock(&p->mutex);
     atomic_fetch_add_explicit(&p->n_asleep, 1, memory_order_relaxed);
@@ -119,11 +151,9 @@ void fj_pool_run(fj_pool *p, fj_part_fn *fn, void *context, int64_t n_parts)
     atomic_store_explicit(&p->n_out, 0, memory_order_relaxed);
     publish(p);
     take_parts(p, 0);
-    for (int i = 0; i < p->spins; i++) {
+    for (spin s = spin_start(p); spin_on(&s);)
         if (atomic_load_explicit(&p->n_out, memory_order_acquire) == p->n_threads - 1)
             return;
-        relax();
-    }
     (void)pthread_mutex_lock(&p->mutex);
     while (atomic_load_explicit(&p->n_out, memory_order_acquire) != p->n_threads - 1)
         (void)pthread_cond_wait(&p->done, &p->mutex);
@@ -136,6 +166,7 @@ fj_status fj_pool_open(int n_threads, fj_pool **out, fj_err *err)
     n_threads = n_threads > 0 ? n_threads : cpus;
     n_threads = n_threads > MAX_THREADS ? MAX_THREADS : n_threads;
     fj_pool *p = calloc(1, sizeof *p);
+    *out = NULL;
     if (p)
         p->workers = calloc((size_t)n_threads, sizeof *p->workers);
     if (!p || !p->workers) {
@@ -143,7 +174,7 @@ fj_status fj_pool_open(int n_threads, fj_pool **out, fj_err *err)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for %d threads", n_threads);
     }
     p->n_threads = n_threads;
-    p->spins = n_threads <= cpus ? SPINS : 0;
+    p->may_spin = n_threads <= cpus;
     (void)pthread_mutex_init(&p->mutex, NULL);
     (void)pthread_cond_init(&p->wake, NULL);
     (void)pthread_cond_init(&p->done, NULL);
@@ -184,38 +215,13 @@ int fj_pool_threads(const fj_pool *p)
     return p->n_threads;
 }
 
-/* Quota of control groups in processors, 0 for none. */
-static int quota(void)
-{
-    long long most = 0, period = 0;
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r");
-    if (f) {
-        if (fscanf(f, "%lld %lld", &most, &period) != 2)
-            most = 0;
-        (void)fclose(f);
-    } else {
-        f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "r");
-        if (f && fscanf(f, "%lld", &most) != 1)
-            most = 0;
-        if (f)
-            (void)fclose(f);
-        f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "r");
-        if (f && fscanf(f, "%lld", &period) != 1)
-            period = 0;
-        if (f)
-            (void)fclose(f);
-    }
-    return most > 0 && period > 0 ? (int)((most + period - 1) / period) : 0;
-}
-
 int fj_cpu_count(void)
 {
     cpu_set_t set;
-    int n = 1, most = quota();
     CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        n = CPU_COUNT(&set);
+    long n = sched_getaffinity(0, sizeof set, &set) ? sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&set);
+    int most = fj_cgroup_cpus(fj_cgroup_here());
     if (most > 0 && most < n)
         n = most;
-    return n > 0 ? n : 1;
+    return n > 0 ? (int)n : 1;
 }

@@ -62,16 +62,26 @@ bool fj_utf8_valid(const char *text, size_t len)
     return true;
 }
 
+/* Length of the character that the first of n bytes begins, 1 when no character begins with these. */
+static size_t promised(const unsigned char *p, size_t n)
+{
+    size_t len = p[0] >= 0xf0 && p[0] <= 0xf4  ? 4
+                 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+                 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                                               : 1;
+    if (n < 2 || len < 3)
+        return len;
+    bool is_overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+    bool is_no_character = (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf4 && p[1] >= 0x90);
+    return is_overlong || is_no_character ? 1 : len;
+}
+
 size_t fj_utf8_whole(const char *text, size_t len)
 {
     const unsigned char *p = (const unsigned char *)text;
-    for (size_t back = 1; back <= 3 && back <= len; back++) {
-        unsigned char c = p[len - back];
-        if ((c & 0xc0) == 0x80)
-            continue;
-        size_t n = c >= 0xf0 && c <= 0xf4 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 1;
-        return n > back ? len - back : len;
-    }
+    for (size_t back = 1; back <= 3 && back <= len; back++)
+        if ((p[len - back] & 0xc0) != 0x80)
+            return promised(p + len - back, back) > back ? len - back : len;
     return len;
 }
 

@@ -29,24 +29,24 @@ typedef struct fj_source fj_source;
 
 /* One layout of rows. looks_like: fits a first row (for guessing); it may fill columns and tags. messages (chat shapes): a new
  * array of {"role","content"}, and *tools (a new array or NULL). A message says what is wrong with the row. */
-typedef struct fj_shape {
+typedef struct fj_row_shape {
     const char   *name;
     fj_shape_kind kind;
     bool (*looks_like)(const fj_json *row, fj_source *s);
     fj_status (*messages)(const fj_source *s, const fj_json *row, fj_json **messages, fj_json **tools, fj_err *err);
-} fj_shape;
+} fj_row_shape;
 
 /* A data set that was found: one file and how to read it. */
 struct fj_source {
     char           *path;
     const char     *name;  /* as the user wrote it */
-    const fj_shape *shape; /* NULL: to be guessed from the first row */
+    const fj_row_shape *shape; /* NULL: to be guessed from the first row */
     bool            is_lines_of_text;
     fj_columns      columns;
     fj_tags         tags;
 };
 
-extern const fj_shape fj_shape_alpaca, fj_shape_sharegpt, fj_shape_openai, fj_shape_text, fj_shape_tokenized;
+extern const fj_row_shape fj_row_shape_alpaca, fj_row_shape_sharegpt, fj_row_shape_openai, fj_row_shape_text, fj_row_shape_tokenized;
 
 /* The columns and tags that hold when nobody says otherwise. */
 fj_columns fj_columns_default(void);
@@ -54,7 +54,7 @@ fj_tags    fj_tags_sharegpt(void);
 fj_tags    fj_tags_openai(void);
 
 /* Every shape, in the order in which they are tried on a first row; ends in NULL. */
-extern const fj_shape *const fj_shapes[];
+extern const fj_row_shape *const fj_row_shapes[];
 
 /* Finds the sets of config->dataset. Everything lives in the arena. FJ_ERR_USAGE for what is not there or not for this stage. */
 fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_source **out, size_t *n, fj_err *err);

@@ -178,9 +178,9 @@ static fj_status load_source(loading *l, fj_source *s, fj_err *err)
         return fj_fail(err, FJ_ERR_DATA, "%s: there are no rows", s->path);
     fj_str_printf(&l->notes, "%s: %lld rows, %s%s", s->path, (long long)(l->counts.read - before), s->shape->name,
                   l->guessed ? " (guessed from the first row)" : "");
-    if (l->guessed && s->shape == &fj_shape_alpaca)
+    if (l->guessed && s->shape == &fj_row_shape_alpaca)
         fj_str_printf(&l->notes, ": %s, %s", s->columns.prompt, s->columns.response);
-    if (l->guessed && (s->shape == &fj_shape_sharegpt || s->shape == &fj_shape_openai))
+    if (l->guessed && (s->shape == &fj_row_shape_sharegpt || s->shape == &fj_row_shape_openai))
         fj_str_printf(&l->notes, ": %s of %s, %s", s->columns.messages, s->tags.role, s->tags.content);
     fj_str_add_char(&l->notes, '\n');
     return FJ_OK;

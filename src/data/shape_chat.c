@@ -157,7 +157,7 @@ static bool alpaca_looks_like(const fj_json *row, fj_source *s)
     return false;
 }
 
-const fj_shape fj_shape_alpaca = {
+const fj_row_shape fj_row_shape_alpaca = {
     .name = "alpaca",
     .kind = FJ_SHAPE_CHAT,
     .looks_like = alpaca_looks_like,
@@ -393,14 +393,14 @@ static bool openai_looks_like(const fj_json *row, fj_source *s)
     return list_of(row, "messages", "role", "content");
 }
 
-const fj_shape fj_shape_sharegpt = {
+const fj_row_shape fj_row_shape_sharegpt = {
     .name = "sharegpt",
     .kind = FJ_SHAPE_CHAT,
     .looks_like = sharegpt_looks_like,
     .messages = chat_messages,
 };
 
-const fj_shape fj_shape_openai = {
+const fj_row_shape fj_row_shape_openai = {
     .name = "openai",
     .kind = FJ_SHAPE_CHAT,
     .looks_like = openai_looks_like,

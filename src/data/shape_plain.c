@@ -17,13 +17,13 @@ static bool tokenized_looks_like(const fj_json *row, fj_source *s)
     return fj_json_is_array(fj_json_get(row, "input_ids"));
 }
 
-const fj_shape fj_shape_text = { .name = "text", .kind = FJ_SHAPE_TEXT, .looks_like = text_looks_like };
-const fj_shape fj_shape_tokenized = { .name = "tokenized",
-                                      .kind = FJ_SHAPE_TOKENS,
-                                      .looks_like = tokenized_looks_like };
+const fj_row_shape fj_row_shape_text = { .name = "text", .kind = FJ_SHAPE_TEXT, .looks_like = text_looks_like };
+const fj_row_shape fj_row_shape_tokenized = { .name = "tokenized",
+                                              .kind = FJ_SHAPE_TOKENS,
+                                              .looks_like = tokenized_looks_like };
 
-const fj_shape *const fj_shapes[] = { &fj_shape_tokenized, &fj_shape_openai, &fj_shape_sharegpt,
-                                      &fj_shape_alpaca,    &fj_shape_text,   NULL };
+const fj_row_shape *const fj_row_shapes[] = { &fj_row_shape_tokenized, &fj_row_shape_openai, &fj_row_shape_sharegpt,
+                                              &fj_row_shape_alpaca,    &fj_row_shape_text,   NULL };
 
 /* ---- tokenized rows ----------------------------------------------------------------------------------------------- */
 

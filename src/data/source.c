@@ -114,9 +114,9 @@ static fj_status refuse_unsupported(finder *f, const fj_json *entry, const char 
     return FJ_OK;
 }
 
-static const fj_shape *shape_named(const char *name)
+static const fj_row_shape *shape_named(const char *name)
 {
-    static const fj_shape *const named[] = { &fj_shape_alpaca, &fj_shape_sharegpt, &fj_shape_openai };
+    static const fj_row_shape *const named[] = { &fj_row_shape_alpaca, &fj_row_shape_sharegpt, &fj_row_shape_openai };
     for (size_t i = 0; i < FJ_LEN(named); i++)
         if (strcmp(named[i]->name, name) == 0)
             return named[i];
@@ -143,11 +143,11 @@ static fj_status from_entry(finder *f, const fj_json *entry, const char *set, fj
         return fj_fail(f->err, FJ_ERR_USAGE,
                        "dataset_info.json: formatting '%s' of data set '%s', expected alpaca, sharegpt or openai",
                        formatting, set);
-    out->tags = out->shape == &fj_shape_openai ? fj_tags_openai() : fj_tags_sharegpt();
-    if (out->shape == &fj_shape_openai && !fj_json_get(columns, "messages"))
+    out->tags = out->shape == &fj_row_shape_openai ? fj_tags_openai() : fj_tags_sharegpt();
+    if (out->shape == &fj_row_shape_openai && !fj_json_get(columns, "messages"))
         out->columns.messages = "messages";
     if (f->is_pretraining)
-        out->shape = &fj_shape_text;
+        out->shape = &fj_row_shape_text;
     out->path = fj_arena_printf(f->arena, "%s/%s", f->dir, file);
     return out->path ? read_tags(f, fj_json_get(entry, "tags"), set, &out->tags) : no_memory(f->err);
 }
@@ -201,7 +201,7 @@ static fj_status find_one(finder *f, const char *set, fj_source *out)
     }
     if (ends_with(out->path, ".txt")) {
         out->is_lines_of_text = true;
-        out->shape = &fj_shape_text;
+        out->shape = &fj_row_shape_text;
     }
     return FJ_OK;
 }
@@ -266,11 +266,11 @@ fj_status fj_source_guess(fj_source *s, const fj_json *row, fj_err *err)
         return fj_hint(err,
                        "name the file in dataset_info.json, with its columns, to train on its messages all the same");
     }
-    for (size_t i = 0; fj_shapes[i]; i++) {
+    for (size_t i = 0; fj_row_shapes[i]; i++) {
         fj_source tried = *s;
-        if (fj_shapes[i]->looks_like(row, &tried)) {
+        if (fj_row_shapes[i]->looks_like(row, &tried)) {
             *s = tried;
-            s->shape = fj_shapes[i];
+            s->shape = fj_row_shapes[i];
             return FJ_OK;
         }
     }
