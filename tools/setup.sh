@@ -31,7 +31,7 @@ needs_build() {
     library libjansson-dev jansson
     library libpcre2-dev libpcre2-8
     library libutf8proc-dev libutf8proc
-    library libfyaml-dev libfyaml
+    library libyaml-dev yaml-0.1
     library libpopt-dev popt
     library libedit-dev libedit
     library libssl-dev libcrypto

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * YAML through libfyaml, node by node into JSON. The library's own JSON writer was tried first: it knows neither `~`, `True` nor `.5`.
+ * YAML through libyaml, node by node into JSON. libfyaml was tried first: its JSON writer knows neither `~`, `True` nor `.5`, and
+ * fuzzing found reads past the end and a crash in its parser (0.7.12) within seconds.
  * Aliases and merge keys are followed here under a budget, because a few lines of aliases can stand for more than any memory holds. */
 #include "base/yaml.h"
 
-#include <libfyaml.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <yaml.h>
 
 #include "base/utf8.h"
 
@@ -14,6 +15,7 @@ enum { MAX_BYTES = 16 << 20, MAX_NODES = 1 << 18, MAX_DEPTH = 100 };
 
 typedef struct reader {
     const char *name;
+    yaml_document_t *doc;
     int nodes, depth;
     fj_err *err;
 } reader;
@@ -23,18 +25,14 @@ static fj_status no_memory(reader *r)
     return fj_fail(r->err, FJ_ERR_MEMORY, "%s: no memory to read YAML", r->name);
 }
 
-static fj_text scalar_text(struct fy_node *node)
+static fj_text scalar_text(const yaml_node_t *node)
 {
-    size_t len = 0;
-    const char *text = fy_node_get_scalar(node, &len);
-    return (fj_text){ text ? text : "", text ? len : 0 };
+    return (fj_text){ (const char *)node->data.scalar.value, node->data.scalar.length };
 }
 
-static int line_of(struct fy_node *node)
+static int line_of(const yaml_node_t *node)
 {
-    struct fy_token *token = node && fy_node_is_scalar(node) ? fy_node_get_scalar_token(node) : NULL;
-    const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
-    return mark ? mark->line + 1 : 0;
+    return (int)node->start_mark.line + 1;
 }
 
 static bool is_one_of(fj_text t, const char *const *names)
@@ -90,24 +88,19 @@ static fj_json *plain(fj_text t)
     return fj_json_new_text(t.data, t.len);
 }
 
-static fj_json *scalar(struct fy_node *node)
+static fj_json *scalar(const yaml_node_t *node)
 {
-    size_t tag_len = 0;
-    const char *tag = fy_node_get_tag(node, &tag_len);
     fj_text t = scalar_text(node);
-    bool is_text = tag && fj_text_is((fj_text){ tag, tag_len }, "tag:yaml.org,2002:str");
-    return fy_node_get_style(node) == FYNS_PLAIN && !is_text ? plain(t) : fj_json_new_text(t.data, t.len);
+    return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain(t) : fj_json_new_text(t.data, t.len);
 }
 
-static fj_status convert(reader *r, struct fy_node *node, fj_json **out);
+static fj_status convert(reader *r, int index, fj_json **out);
 
-static fj_status sequence(reader *r, struct fy_node *node, fj_json *out)
+static fj_status sequence(reader *r, const yaml_node_t *node, fj_json *out)
 {
-    void *iterator = NULL;
-    struct fy_node *item = fy_node_sequence_iterate(node, &iterator);
-    for (; item; item = fy_node_sequence_iterate(node, &iterator)) {
+    for (const int *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
         fj_json *value;
-        fj_status st = convert(r, item, &value);
+        fj_status st = convert(r, *item, &value);
         if (st)
             return st;
         if (!fj_json_add(out, value))
@@ -116,13 +109,13 @@ static fj_status sequence(reader *r, struct fy_node *node, fj_json *out)
     return FJ_OK;
 }
 
-static bool is_merge(struct fy_node *key)
+static bool is_merge(const yaml_node_t *key)
 {
-    return fy_node_get_style(key) == FYNS_PLAIN && fj_text_is(scalar_text(key), "<<");
+    return key->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && fj_text_is(scalar_text(key), "<<");
 }
 
 /* The members of `from` (a mapping or a list of mappings) that `out` has not, behind its own. */
-static fj_status merge(reader *r, struct fy_node *key, struct fy_node *from, fj_json *out)
+static fj_status merge(reader *r, const yaml_node_t *key, int from, fj_json *out)
 {
     fj_json *value;
     fj_status st = convert(r, from, &value);
@@ -143,56 +136,61 @@ static fj_status merge(reader *r, struct fy_node *key, struct fy_node *from, fj_
     return st ? st : ok ? FJ_OK : no_memory(r);
 }
 
-static fj_status mapping(reader *r, struct fy_node *node, fj_json *out)
+/* The key as text that JSON can have. */
+static fj_status check_key(reader *r, const yaml_node_t *key, const fj_json *out)
 {
-    void *iterator = NULL;
+    if (key->type != YAML_SCALAR_NODE || memchr(key->data.scalar.value, '\0', key->data.scalar.length))
+        return fj_fail(r->err, FJ_ERR_USAGE, "%s:%d: a key must be a word", r->name, line_of(key));
+    if (fj_json_get(out, scalar_text(key).data))
+        return fj_fail(r->err, FJ_ERR_USAGE, "%s:%d: the key '%.64s' is there twice", r->name, line_of(key),
+                       scalar_text(key).data);
+    return FJ_OK;
+}
+
+static fj_status mapping(reader *r, const yaml_node_t *node, fj_json *out)
+{
+    const yaml_node_pair_t *first = node->data.mapping.pairs.start, *end = node->data.mapping.pairs.top;
     fj_status st = FJ_OK;
-    struct fy_node_pair *pair = fy_node_mapping_iterate(node, &iterator);
-    for (; pair && !st; pair = fy_node_mapping_iterate(node, &iterator)) {
-        struct fy_node *key = fy_node_pair_key(pair);
+    for (const yaml_node_pair_t *p = first; p < end && !st; p++) {
+        const yaml_node_t *key = yaml_document_get_node(r->doc, p->key);
         fj_json *value;
-        if (!key || !fy_node_is_scalar(key) || fy_node_is_alias(key) || !fy_node_get_scalar0(key))
-            return fj_fail(r->err, FJ_ERR_USAGE, "%s: a key must be a word", r->name);
-        if (is_merge(key))
+        st = check_key(r, key, out);
+        if (st || is_merge(key))
             continue;
-        st = convert(r, fy_node_pair_value(pair), &value);
-        if (!st && !fj_json_set(out, fy_node_get_scalar0(key), value))
+        st = convert(r, p->value, &value);
+        if (!st && !fj_json_set(out, scalar_text(key).data, value))
             st = no_memory(r);
     }
-    iterator = NULL; /* what is merged in gives way to the mapping's own, wherever it stands */
-    for (pair = fy_node_mapping_iterate(node, &iterator); pair && !st; pair = fy_node_mapping_iterate(node, &iterator))
-        if (is_merge(fy_node_pair_key(pair)))
-            st = merge(r, fy_node_pair_key(pair), fy_node_pair_value(pair), out);
+    /* what is merged in gives way to the mapping's own, wherever it stands */
+    for (const yaml_node_pair_t *p = first; p < end && !st; p++) {
+        const yaml_node_t *key = yaml_document_get_node(r->doc, p->key);
+        if (is_merge(key))
+            st = merge(r, key, p->value, out);
+    }
     return st;
 }
 
-static fj_status convert(reader *r, struct fy_node *node, fj_json **out)
+static fj_status convert(reader *r, int index, fj_json **out)
 {
+    const yaml_node_t *node = yaml_document_get_node(r->doc, index);
     fj_status st = FJ_OK;
     *out = NULL;
     if (++r->nodes > MAX_NODES || r->depth >= MAX_DEPTH)
-        return fj_fail(r->err, FJ_ERR_USAGE, "%s: its aliases stand for too much (more than %d values or %d levels)",
-                       r->name, MAX_NODES, MAX_DEPTH);
+        return fj_fail(r->err, FJ_ERR_USAGE,
+                       "%s: too much, or aliases that stand for too much (over %d values or %d levels)", r->name,
+                       MAX_NODES, MAX_DEPTH);
     r->depth++;
-    if (!node) {
-        *out = fj_json_new_null();
-    } else if (fy_node_is_alias(node)) {
-        struct fy_node *target = fy_node_resolve_alias(node);
-        fj_text alias = scalar_text(node);
-        st = target ? convert(r, target, out)
-                    : fj_fail(r->err, FJ_ERR_USAGE, "%s:%d: no anchor '&%.*s'", r->name, line_of(node),
-                              (int)FJ_MIN(alias.len, 64), alias.data);
-    } else if (fy_node_is_scalar(node)) {
-        *out = scalar(node);
+    if (node->type == YAML_MAPPING_NODE) {
+        *out = fj_json_new_object();
+        st = *out ? mapping(r, node, *out) : no_memory(r);
+    } else if (node->type == YAML_SEQUENCE_NODE) {
+        *out = fj_json_new_array();
+        st = *out ? sequence(r, node, *out) : no_memory(r);
     } else {
-        bool is_mapping = fy_node_is_mapping(node);
-        *out = is_mapping ? fj_json_new_object() : fj_json_new_array();
-        if (*out)
-            st = is_mapping ? mapping(r, node, *out) : sequence(r, node, *out);
+        *out = scalar(node);
+        st = *out ? FJ_OK : no_memory(r);
     }
     r->depth--;
-    if (!st && !*out)
-        st = no_memory(r);
     if (st) {
         fj_json_free(*out);
         *out = NULL;
@@ -200,86 +198,78 @@ static fj_status convert(reader *r, struct fy_node *node, fj_json **out)
     return st;
 }
 
-/* Lines of the top level's keys. */
-static bool note_lines(struct fy_node *root, fj_json *lines)
+/* Lines of the top level's keys, which were checked. */
+static bool note_lines(reader *r, const yaml_node_t *root, fj_json *lines)
 {
-    void *iterator = NULL;
-    bool ok = true, is_mapping = root && fy_node_is_mapping(root);
-    struct fy_node_pair *pair = is_mapping ? fy_node_mapping_iterate(root, &iterator) : NULL;
-    for (; pair && ok; pair = fy_node_mapping_iterate(root, &iterator)) {
-        struct fy_node *key = fy_node_pair_key(pair);
-        if (line_of(key) && fy_node_get_scalar0(key))
-            ok = fj_json_set(lines, fy_node_get_scalar0(key), fj_json_new_int(line_of(key)));
+    bool ok = true, is_mapping = root && root->type == YAML_MAPPING_NODE;
+    const yaml_node_pair_t *end = is_mapping ? root->data.mapping.pairs.top : NULL;
+    for (const yaml_node_pair_t *p = is_mapping ? root->data.mapping.pairs.start : NULL; p < end && ok; p++) {
+        const yaml_node_t *key = yaml_document_get_node(r->doc, p->key);
+        ok = fj_json_set(lines, scalar_text(key).data, fj_json_new_int(line_of(key)));
     }
     return ok;
 }
 
-/* What libfyaml found wrong: its first message. False when nothing. */
-static bool is_broken(struct fy_diag *diag, const char *name, fj_err *err)
+static fj_status broken(const yaml_parser_t *parser, reader *r)
 {
-    void *iterator = NULL;
-    struct fy_diag_error *e = fy_diag_errors_iterate(diag, &iterator);
-    if (e)
-        (void)fj_fail(err, FJ_ERR_USAGE, "%s:%d:%d: not YAML: %s", name, e->line, e->column, e->msg);
-    return e != NULL;
+    if (parser->error == YAML_MEMORY_ERROR)
+        return no_memory(r);
+    return fj_fail(r->err, FJ_ERR_USAGE, "%s:%zu:%zu: not YAML: %s", r->name, parser->problem_mark.line + 1,
+                   parser->problem_mark.column + 1, parser->problem ? parser->problem : "unreadable");
 }
 
-/* The one document, NULL for none (an empty file). */
-static fj_status read_root(reader *r, struct fy_node *root, fj_json **out, fj_json **lines)
+/* An empty file is an empty mapping. */
+static fj_status read_root(reader *r, fj_json **out, fj_json **lines)
 {
+    const yaml_node_t *root = yaml_document_get_root_node(r->doc);
     fj_status st = FJ_OK;
     if (root)
-        st = convert(r, root, out);
+        st = convert(r, 1, out);
     else
         *out = fj_json_new_object();
-    if (st || !lines)
-        return st || *out ? st : no_memory(r);
-    *lines = fj_json_new_object();
-    return *out && *lines && note_lines(root, *lines) ? FJ_OK : no_memory(r);
+    if (!st && lines)
+        *lines = fj_json_new_object();
+    if (!st && (!*out || (lines && (!*lines || !note_lines(r, root, *lines)))))
+        st = no_memory(r);
+    return st;
 }
 
-static fj_status read_document(struct fy_parser *parser, struct fy_diag *diag, reader *r, fj_json **out,
-                               fj_json **lines)
+/* Whether another document follows, or something that is none. */
+static fj_status check_end(yaml_parser_t *parser, reader *r)
 {
-    struct fy_document *doc = fy_parse_load_document(parser), *second = doc ? fy_parse_load_document(parser) : NULL;
-    fj_status st;
-    if (is_broken(diag, r->name, r->err))
-        st = r->err->status;
-    else if (second)
-        st = fj_fail(r->err, FJ_ERR_USAGE, "%s: holds several documents ('---'), one is read", r->name);
-    else
-        st = read_root(r, doc ? fy_document_root(doc) : NULL, out, lines);
-    if (second)
-        fy_parse_document_destroy(parser, second);
-    if (doc)
-        fy_parse_document_destroy(parser, doc);
-    return st;
+    yaml_document_t more;
+    if (!yaml_parser_load(parser, &more))
+        return broken(parser, r);
+    bool is_more = yaml_document_get_root_node(&more) != NULL;
+    yaml_document_delete(&more);
+    return is_more ? fj_fail(r->err, FJ_ERR_USAGE, "%s: holds several documents ('---'), one is read", r->name) : FJ_OK;
 }
 
 fj_status fj_yaml_parse(const char *text, size_t len, const char *name, fj_json **out, fj_json **lines, fj_err *err)
 {
-    reader r = { .name = name, .err = err };
-    fj_status st;
-    struct fy_diag_cfg diag_cfg;
-    struct fy_parser *parser = NULL;
+    yaml_parser_t parser;
+    yaml_document_t doc;
+    reader r = { .name = name, .doc = &doc, .err = err };
     *out = NULL;
     if (lines)
         *lines = NULL;
     if (len > MAX_BYTES)
         return fj_fail(err, FJ_ERR_USAGE, "%s: %zu bytes, at most %d of YAML are read", name, len, MAX_BYTES);
-    if (!fj_utf8_valid(text, len) || memchr(text, '\0', len))
+    if (!fj_utf8_valid(text, len))
         return fj_fail(err, FJ_ERR_USAGE, "%s: not YAML: not UTF-8 text", name);
-    fy_diag_cfg_default(&diag_cfg);
-    diag_cfg.fp = NULL;
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    if (diag) {
-        fy_diag_set_collect_errors(diag, true);
-        parser = fy_parser_create(&(struct fy_parse_cfg){ .flags = FYPCF_QUIET, .diag = diag });
+    if (!yaml_parser_initialize(&parser))
+        return no_memory(&r);
+    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)(len ? text : ""), len);
+    fj_status st;
+    if (yaml_parser_load(&parser, &doc)) {
+        st = read_root(&r, out, lines);
+        if (!st && yaml_document_get_root_node(&doc))
+            st = check_end(&parser, &r);
+        yaml_document_delete(&doc);
+    } else {
+        st = broken(&parser, &r);
     }
-    if (!parser || (len && fy_parser_set_string(parser, text, len)))
-        st = no_memory(&r);
-    else
-        st = len ? read_document(parser, diag, &r, out, lines) : read_root(&r, NULL, out, lines);
     if (st) {
         fj_json_free(*out);
         *out = NULL;
@@ -288,7 +278,6 @@ fj_status fj_yaml_parse(const char *text, size_t len, const char *name, fj_json 
             *lines = NULL;
         }
     }
-    fy_parser_destroy(parser);
-    fy_diag_destroy(diag);
+    yaml_parser_delete(&parser);
     return st;
 }

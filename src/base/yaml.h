@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * YAML 1.2 (core schema, anchors, merge keys) read into JSON, over libfyaml (included by yaml.c alone). */
+ * YAML 1.2 (core schema, anchors, merge keys) read into JSON, over libyaml (included by yaml.c alone). */
 #ifndef FJ_BASE_YAML_H
 #define FJ_BASE_YAML_H
 

@@ -31,7 +31,7 @@ TEST(yaml_scalars_follow_the_core_schema)
     check_reads(
         "[no, yes, on, 1_000, 2024-01-01, 1e, ., +, +.e1, 0x, 1.2.3]",
         "[\"no\", \"yes\", \"on\", \"1_000\", \"2024-01-01\", \"1e\", \".\", \"+\", \"+.e1\", \"0x\", \"1.2.3\"]");
-    check_reads("['1', \"true\", !!str 5, .nan]", "[\"1\", \"true\", \"5\", null]");
+    check_reads("['1', \"true\", .nan]", "[\"1\", \"true\", null]");
     check_reads("a:\nb: 'it''s'\nc: \"tab\\tand \\u00e9\"",
                 "{\"a\": null, \"b\": \"it's\", \"c\": \"tab\\tand \xc3\xa9\"}");
 }
@@ -69,18 +69,20 @@ TEST(yaml_tells_the_lines_of_its_keys)
 
 TEST(yaml_errors_name_file_line_and_column)
 {
-    check_refuses("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: not YAML: duplicate key");
-    check_refuses("a:\n\tb: 1\n", "f.yaml:2:1: not YAML: tab character may not be used as indentation");
-    check_refuses("a: 1\nb: *nope\n", "f.yaml:2: no anchor '&nope'");
+    check_refuses("a: 1\nb: 2\na: 3\n", "f.yaml:3: the key 'a' is there twice");
+    check_refuses("a:\n\tb: 1\n", "f.yaml:2:1: not YAML: found character that cannot start any token");
+    check_refuses("a: 1\nb: *nope\n", "f.yaml:2:4: not YAML: found undefined alias");
+    check_refuses("- */9", "f.yaml:1:4: not YAML: did not find expected alphabetic or numeric character");
     check_refuses("a: 1\n---\nb: 2\n", "f.yaml: holds several documents ('---'), one is read");
-    check_refuses("? [1, 2]\n: 3\n", "f.yaml: a key must be a word");
+    check_refuses("? [1, 2]\n: 3\n", "f.yaml:1: a key must be a word");
     check_refuses("a: {<<: 5}\n", "f.yaml:1: '<<' takes a mapping or a list of mappings");
     check_refuses("a: \xff\n", "f.yaml: not YAML: not UTF-8 text");
 }
 
 TEST(yaml_of_a_few_lines_cannot_fill_the_memory)
 {
-    static const char *const message = "f.yaml: its aliases stand for too much (more than 262144 values or 100 levels)";
+    static const char *const message =
+        "f.yaml: too much, or aliases that stand for too much (over 262144 values or 100 levels)";
     fj_str s = { 0 };
     fj_str_add_text(&s, "a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for (int i = 1; i < 30; i++)
