@@ -5,4 +5,5 @@ set -eu
 preset=$1
 shift
 [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" >/dev/null
-exec cmake --build --preset "$preset" ${1:+--target "$@"} -- --quiet
+said=$(cmake --build --preset "$preset" ${1:+--target "$@"} -- --quiet 2>&1) || { printf '%s\n' "$said" >&2; exit 1; }
+printf '%s\n' "$said" | grep -v -e '^ninja: no work to do' -e '^-- ' -e '^$' || true
