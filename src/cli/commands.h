@@ -7,9 +7,9 @@
 #include "hub/hub.h"
 #include "models/session.h"
 
-extern const fj_command fj_command_export, fj_command_plan, fj_command_probe_grads, fj_command_probe_hidden,
-    fj_command_probe_logits, fj_command_probe_quant, fj_command_quantize, fj_command_run, fj_command_tokenize,
-    fj_command_train, fj_command_version;
+extern const fj_command fj_command_doctor, fj_command_export, fj_command_plan, fj_command_probe_grads,
+    fj_command_probe_hidden, fj_command_probe_logits, fj_command_probe_quant, fj_command_quantize, fj_command_run,
+    fj_command_tokenize, fj_command_train, fj_command_version;
 
 /* A model opened for use: bundle, model, and the adapter if one was asked for. */
 typedef struct fj_opened {

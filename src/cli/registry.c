@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * All commands, in alphabetical order. */
+ * All commands, in alphabetical order, one a line. */
 #include "cli/commands.h"
 
+/* clang-format off */
 const fj_command *const fj_commands[] = {
+    &fj_command_doctor,
     &fj_command_probe_quant,
     &fj_command_version,
     NULL,
