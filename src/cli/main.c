@@ -50,20 +50,40 @@ static const fj_command *find_command(int argc, char **argv, int *used)
     return NULL;
 }
 
+/* Whether a command's name is `group` and another word. */
+static bool is_in_group(const fj_command *c, const char *group)
+{
+    size_t first = strcspn(c->name, " ");
+    return c->name[first] && strlen(group) == first && !strncmp(group, c->name, first);
+}
+
+/* "forja probe" and "forja probe --help" list the group. False when there is no such group. */
+static bool print_group(const char *group)
+{
+    bool found = false;
+    for (const fj_command *const *c = fj_commands; *c; c++) {
+        if (!is_in_group(*c, group))
+            continue;
+        (void)printf(found ? "  forja %-16s %s\n" : "commands:\n  forja %-16s %s\n", (*c)->name, (*c)->summary);
+        found = true;
+    }
+    return found;
+}
+
 static int unknown_command(int argc, char **argv)
 {
-    const char *names[64];
+    const char *names[64], *second = argc > 2 ? argv[2] : "--help";
     size_t n = 0;
     fj_err err = { 0 };
     char typed[128];
     bool is_group = false;
+    if ((!strcmp(second, "--help") || !strcmp(second, "-h")) && print_group(argv[1]))
+        return argc > 2 ? 0 : fj_exit_code(FJ_ERR_USAGE);
     for (const fj_command *const *c = fj_commands; *c && n < FJ_LEN(names); c++) {
-        size_t first = strcspn((*c)->name, " ");
-        is_group |= (*c)->name[first] && strlen(argv[1]) == first && !strncmp(argv[1], (*c)->name, first);
+        is_group |= is_in_group(*c, argv[1]);
         names[n++] = (*c)->name;
     }
-    (void)snprintf(typed, sizeof typed, "%.60s%s%.60s", argv[1], is_group && argc > 2 ? " " : "",
-                   is_group && argc > 2 ? argv[2] : "");
+    (void)snprintf(typed, sizeof typed, "%.60s%s%.60s", argv[1], is_group ? " " : "", is_group ? second : "");
     const char *nearest = fj_nearest(typed, names, n);
     (void)fj_fail(&err, FJ_ERR_USAGE, "unknown command '%s'", typed);
     if (nearest)

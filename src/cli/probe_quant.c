@@ -93,7 +93,7 @@ static fj_status run(const fj_call *call, fj_err *err)
 
 const fj_command fj_command_probe_quant = {
     .name = "probe quant",
-    .summary = "encode or decode blocks of a number format",
+    .summary = "Encode or decode blocks of a number format.",
     .options = options,
     .settings_size = sizeof(settings),
     .run = run,

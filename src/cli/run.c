@@ -212,18 +212,6 @@ static void show(void *context, const char *text, size_t len)
     (void)fflush(stdout);
 }
 
-static fj_json *list_ids(const int32_t *ids, size_t n)
-{
-    fj_json *list = fj_json_new_array();
-    for (size_t i = 0; list && i < n; i++) {
-        if (!fj_json_add(list, fj_json_new_int(ids[i]))) {
-            fj_json_free(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
 static fj_status print_answer(const fj_runner *r, const fj_encoding *prompt, const fj_generation *g, fj_err *err)
 {
     fj_json *v = fj_json_new_object(), *timings = fj_json_new_object();
@@ -232,8 +220,8 @@ static fj_status print_answer(const fj_runner *r, const fj_encoding *prompt, con
               fj_json_set(timings, "predicted_n", fj_json_new_int(g->n)) &&
               fj_json_set(timings, "predicted_ms", fj_json_new_real(g->predicted_ms));
     ok = ok && fj_json_set(v, "text", fj_json_new_text(g->text.data ? g->text.data : "", g->text.len)) &&
-         fj_json_set(v, "ids", list_ids(g->ids, (size_t)g->n)) &&
-         fj_json_set(v, "prompt_ids", list_ids(prompt->ids, prompt->n)) &&
+         fj_json_set(v, "ids", fj_json_of_ids(g->ids, (size_t)g->n)) &&
+         fj_json_set(v, "prompt_ids", fj_json_of_ids(prompt->ids, prompt->n)) &&
          fj_json_set(v, "finish_reason", fj_json_new_text(g->finish_reason, strlen(g->finish_reason))) &&
          fj_json_set(v, "seed", fj_json_new_int((int64_t)(r->seed & INT64_MAX))) &&
          fj_json_set(v, "timings", fj_json_share(timings));

@@ -34,14 +34,18 @@ typedef struct work {
     int64_t line;
 } work;
 
-static fj_json *numbers(const int64_t *a, const int64_t *b, const int32_t *ids, size_t n)
+static fj_json *offsets(const fj_encoding *e)
 {
     fj_json *list = fj_json_new_array();
-    for (size_t i = 0; list && i < n; i++) {
-        fj_json *item = ids ? fj_json_new_int(ids[i]) : fj_json_new_array();
-        bool ok = item &&
-                  (ids || (fj_json_add(item, fj_json_new_int(a[i])) && fj_json_add(item, fj_json_new_int(b[i]))));
-        if (!ok || !fj_json_add(list, item)) {
+    for (size_t i = 0; list && i < e->n; i++) {
+        fj_json *pair = fj_json_new_array();
+        bool ok = pair && fj_json_add(pair, fj_json_new_int(e->starts[i])) &&
+                  fj_json_add(pair, fj_json_new_int(e->ends[i]));
+        if (!ok) {
+            fj_json_free(pair);
+            pair = NULL;
+        }
+        if (!fj_json_add(list, pair)) {
             fj_json_free(list);
             return NULL;
         }
@@ -73,9 +77,8 @@ static fj_status print_encoding(const work *w, const fj_encoding *e, fj_err *err
         return FJ_OK;
     }
     fj_json *v = fj_json_new_object();
-    bool ok = v && fj_json_set(v, "ids", numbers(NULL, NULL, e->ids, e->n)) &&
-              fj_json_set(v, "tokens", pieces(w->t, e->ids, e->n)) &&
-              fj_json_set(v, "offsets", numbers(e->starts, e->ends, NULL, e->n));
+    bool ok = v && fj_json_set(v, "ids", fj_json_of_ids(e->ids, e->n)) &&
+              fj_json_set(v, "tokens", pieces(w->t, e->ids, e->n)) && fj_json_set(v, "offsets", offsets(e));
     if (!ok) {
         fj_json_free(v);
         v = NULL;
@@ -212,7 +215,7 @@ static fj_status run(const fj_call *call, fj_err *err)
 }
 
 const fj_command fj_command_tokenize = { .name = "tokenize",
-                                         .summary = "text to token ids and back",
+                                         .summary = "Text to token ids and back.",
                                          .options = options,
                                          .settings_size = sizeof(settings),
                                          .run = run };

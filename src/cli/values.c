@@ -30,6 +30,18 @@ fj_status fj_parse_ids(const char *text, fj_arena *arena, int32_t **ids, int64_t
     return *n ? FJ_OK : fj_fail(err, FJ_ERR_USAGE, "no token ids");
 }
 
+fj_json *fj_json_of_ids(const int32_t *ids, size_t n)
+{
+    fj_json *list = fj_json_new_array();
+    for (size_t i = 0; list && i < n; i++) {
+        if (!fj_json_add(list, fj_json_new_int(ids[i]))) {
+            fj_json_free(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 fj_status fj_print_json(fj_json *value, int indent, fj_err *err)
 {
     fj_str text = { 0 };
