@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * forja export and forja quantize: a model written again, merged, converted, smaller. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "cli/commands.h"
+#include "tasks/export.h"
+
+typedef struct settings {
+    fj_common common;
+    const char *model, *out, *adapter, *format, *type;
+} settings;
+
+static const fj_option export_options[] = {
+    { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL, "folder or .gguf file to read", 0, 0, 0 },
+    { "OUT", NULL, FJ_OPT_ARG, offsetof(settings, out), NULL, "folder or .gguf file to write", 0, 0, 0 },
+    { "adapter", "DIR", FJ_OPT_TEXT, offsetof(settings, adapter), NULL, "PEFT folder to merge", 0, 0, 0 },
+    { "format", "NAME", FJ_OPT_TEXT, offsetof(settings, format), NULL, "what to write; by OUT's name when not given", 0,
+      0, 0, "hf|gguf" },
+    { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), NULL,
+      "hf: F32, F16, BF16; gguf: any recipe of quantize; as stored when not given", 0, 0, 0 },
+    { 0 },
+};
+
+static const fj_option quantize_options[] = {
+    { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL, "folder or .gguf file to read", 0, 0, 0 },
+    { "OUT", NULL, FJ_OPT_ARG, offsetof(settings, out), NULL, ".gguf file to write", 0, 0, 0 },
+    { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), "Q4_K_M", "recipe, listed below", 0, 0, 0 },
+    { "adapter", "DIR", FJ_OPT_TEXT, offsetof(settings, adapter), NULL, "PEFT folder to merge first", 0, 0, 0 },
+    { 0 },
+};
+
+static fj_status unknown_recipe(const char *name, fj_err *err)
+{
+    const char *names[32];
+    size_t n = 0;
+    for (const fj_recipe *const *r = fj_recipes; *r && n < FJ_LEN(names); r++)
+        names[n++] = (*r)->name;
+    const char *nearest = fj_nearest(name, names, n);
+    (void)fj_fail(err, FJ_ERR_USAGE, "--type: '%s' is no recipe", name);
+    return nearest ? fj_hint(err, "did you mean %s?", nearest) : fj_hint(err, "forja quantize --help lists them");
+}
+
+/* The recipes, for the help. */
+static void list_recipes(fj_str *out)
+{
+    fj_str_add_text(out, "recipes:\n");
+    for (const fj_recipe *const *r = fj_recipes; *r; r++)
+        fj_str_printf(out, "  %-8s %s\n", (*r)->name, (*r)->about);
+}
+
+typedef struct totals {
+    const fj_call *call;
+    double bytes, values, worst;
+    char worst_name[128];
+    fj_json *tensors; /* with --json */
+} totals;
+
+static void report(void *context, const fj_export_line *l)
+{
+    totals *t = context;
+    char shape[96];
+    const settings *s = t->call->settings;
+    double values = (double)fj_shape_count(&l->shape);
+    t->bytes += (double)l->bytes;
+    t->values += values;
+    if (l->rms_error > t->worst) {
+        t->worst = l->rms_error;
+        (void)snprintf(t->worst_name, sizeof t->worst_name, "%s", l->name);
+    }
+    if (s->common.json && t->tensors) {
+        fj_json *v = fj_json_new_object();
+        (void)(v && fj_json_set(v, "name", fj_json_new_text(l->name, strlen(l->name))) &&
+               fj_json_set(v, "type", fj_json_new_text(l->to->name, strlen(l->to->name))) &&
+               fj_json_set(v, "bytes", fj_json_new_int((int64_t)l->bytes)) &&
+               fj_json_set(v, "relative_error", fj_json_new_real(l->rms_error)) && fj_json_add(t->tensors, v));
+    } else if (l->shape.rank == 2) {
+        fj_note(t->call->rt->log, "%-28s %12s  %5s -> %-5s  %5.2f bits  error %.4f", l->name,
+                fj_shape_text(&l->shape, shape), l->from->name, l->to->name, 8.0 * (double)l->bytes / values,
+                l->rms_error);
+    }
+}
+
+static fj_status print_totals(const totals *t, const settings *s, double seconds, fj_err *err)
+{
+    char size[24];
+    if (s->common.json) {
+        fj_json *v = fj_json_new_object();
+        bool ok = v && fj_json_set(v, "file", fj_json_new_text(s->out, strlen(s->out))) &&
+                  fj_json_set(v, "bytes", fj_json_new_int((int64_t)t->bytes)) &&
+                  fj_json_set(v, "bits_per_weight", fj_json_new_real(8 * t->bytes / t->values)) &&
+                  fj_json_set(v, "worst_error", fj_json_new_real(t->worst)) &&
+                  fj_json_set(v, "tensors", fj_json_share(t->tensors));
+        if (!ok) {
+            fj_json_free(v);
+            v = NULL;
+        }
+        return fj_print_json(v, 0, err);
+    }
+    printf("%s: %s, %.2f bits a weight, %.1f s", s->out, fj_format_bytes((uint64_t)t->bytes, size),
+           8 * t->bytes / t->values, seconds);
+    if (t->worst > 0)
+        printf(", largest error %.2f %% (%s)", 100 * t->worst, t->worst_name);
+    printf("\n");
+    return FJ_OK;
+}
+
+static fj_status write_gguf(const fj_call *call, const fj_opened *o, const fj_export_rows *rows, fj_err *err)
+{
+    const settings *s = call->settings;
+    totals t = { .call = call, .tensors = fj_json_new_array() };
+    const fj_recipe *recipe = s->type ? fj_recipe_by_name(s->type) : NULL;
+    double started = fj_seconds();
+    fj_status st = s->type && !recipe ? unknown_recipe(s->type, err) : FJ_OK;
+    if (!st)
+        st = fj_export_gguf(o->model, o->bundle, rows, recipe, s->out, call->rt->pool, report, &t, err);
+    if (!st)
+        st = print_totals(&t, s, fj_seconds() - started, err);
+    fj_json_free(t.tensors);
+    return st;
+}
+
+static fj_status write_hf(const fj_call *call, const fj_opened *o, const fj_export_rows *rows, fj_err *err)
+{
+    const settings *s = call->settings;
+    const fj_dtype *dtype = s->type ? fj_dtype_by_name(s->type) : NULL;
+    if (s->type && (!dtype || !dtype->is_float))
+        return fj_fail(err, FJ_ERR_USAGE, "--type: '%s' is not one of F32, F16, BF16 (format hf)", s->type);
+    fj_status st = fj_export_hf(o->model, o->bundle, rows, dtype, s->out, err);
+    if (!st && !s->common.json)
+        printf("%s: written\n", s->out);
+    return st;
+}
+
+static fj_status convert(const fj_call *call, bool is_gguf, fj_err *err)
+{
+    const settings *s = call->settings;
+    fj_opened o = { 0 };
+    /* a GGUF file's metadata is copied, its vocabulary need not be understood */
+    int what = fj_path_is_dir(s->model) ? FJ_OPEN_ALL : FJ_OPEN_WEIGHTS;
+    fj_status st = fj_opened_open(s->model, s->adapter, what, &o, err);
+    fj_export_rows rows = { fj_export_stored_rows, NULL };
+    if (!st && o.adapter)
+        rows = (fj_export_rows){ fj_export_merged_rows, o.adapter };
+    if (!st)
+        st = is_gguf ? write_gguf(call, &o, &rows, err) : write_hf(call, &o, &rows, err);
+    fj_opened_close(&o);
+    return st;
+}
+
+static fj_status run_export(const fj_call *call, fj_err *err)
+{
+    const settings *s = call->settings;
+    size_t n = strlen(s->out);
+    bool is_gguf = n > 5 && !strcmp(s->out + n - 5, ".gguf");
+    if (s->format)
+        is_gguf = !strcmp(s->format, "gguf");
+    return convert(call, is_gguf, err);
+}
+
+static fj_status run_quantize(const fj_call *call, fj_err *err)
+{
+    return convert(call, true, err);
+}
+
+const fj_command fj_command_export = {
+    .name = "export",
+    .summary = "Merge an adapter, convert between Hugging Face folders and GGUF.",
+    .options = export_options,
+    .settings_size = sizeof(settings),
+    .run = run_export,
+    .list = list_recipes,
+};
+
+const fj_command fj_command_quantize = {
+    .name = "quantize",
+    .summary = "Write a smaller copy of a model as GGUF.",
+    .options = quantize_options,
+    .settings_size = sizeof(settings),
+    .run = run_quantize,
+    .list = list_recipes,
+};

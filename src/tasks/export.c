@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Hugging Face folders written from models: see export.h. */
+#include "tasks/export.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "formats/formats.h"
+
+enum { BLOCK_ROWS = 256, MAX_SMALL = 512 << 20 };
+
+static size_t row_bytes(const fj_dtype *dtype, const fj_weight *w)
+{
+    size_t bytes = 0;
+    bool ok = fj_dtype_bytes(dtype, fj_shape_cols(&w->shape), &bytes);
+    fj_assert(ok);
+    return bytes;
+}
+
+void fj_export_stored_rows(void *context, const fj_weight *w, int64_t row0, int64_t n, float *out)
+{
+    (void)context;
+    int64_t k = fj_shape_cols(&w->shape), first = w->shape.rank == 1 ? 0 : row0;
+    size_t stride = row_bytes(w->dtype, w);
+    const unsigned char *data = w->data;
+    fj_quant_of(w->dtype)->decode(data + (size_t)first * stride, out, n * k);
+}
+
+void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int64_t n, float *out)
+{
+    const fj_adapter *a = context;
+    fj_export_stored_rows(NULL, w, row0, n, out);
+    for (int i = 0; i < a->n; i++)
+        for (int64_t r = 0; a->items[i].weight == w && r < n; r++)
+            fj_lora_merge_row(&a->items[i], row0 + r, out + r * w->shape.dim[1]);
+}
+
+static const fj_dtype *type_of(const fj_weight *w, const fj_dtype *asked)
+{
+    if (w->shape.rank == 1 && w->stored)
+        return asked && !asked->is_quantized ? asked : w->stored->dtype->is_float ? w->stored->dtype : &fj_f32;
+    if (asked)
+        return asked;
+    return w->dtype->is_quantized ? &fj_bf16 : w->dtype;
+}
+
+/* Rows in Hugging Face's order: where the model's bytes have another, row h of the output is row `at[h]` here. */
+static fj_status row_map(const fj_model *m, const fj_weight *w, int64_t **at, fj_err *err)
+{
+    int64_t n = w->shape.dim[0], *from = malloc((size_t)n * sizeof *from + 1),
+            *inverse = malloc((size_t)n * sizeof *inverse + 1);
+    *at = NULL;
+    if (!from || !inverse) {
+        free(from);
+        free(inverse);
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for the rows of '%s'", w->name);
+    }
+    bool is_moved = fj_model_row_order(m, w, from);
+    for (int64_t i = 0; is_moved && i < n; i++)
+        inverse[from[i]] = i;
+    free(from);
+    if (is_moved)
+        *at = inverse;
+    else
+        free(inverse);
+    return FJ_OK;
+}
+
+static fj_status write_weight(fj_safetensors_writer *out, const fj_model *m, const fj_weight *w,
+                              const fj_export_rows *rows, const fj_dtype *dtype, fj_err *err)
+{
+    bool is_vector = w->shape.rank == 1;
+    int64_t n = is_vector ? 1 : w->shape.dim[0], k = fj_shape_cols(&w->shape), *at = NULL;
+    size_t stride = row_bytes(dtype, w);
+    float *values = malloc((size_t)(BLOCK_ROWS * k) * sizeof *values);
+    unsigned char *bytes = malloc(BLOCK_ROWS * stride);
+    fj_status st = values && bytes ? row_map(m, w, &at, err)
+                                   : fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", w->name);
+    for (int64_t row = 0; !st && row < n; row += BLOCK_ROWS) {
+        int64_t count = FJ_MIN(BLOCK_ROWS, n - row);
+        if (is_vector && at) { /* a bias: its values are the rows */
+            float *whole = malloc((size_t)k * sizeof *whole);
+            st = whole ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", w->name);
+            if (!st)
+                rows->rows(rows->context, w, 0, 1, whole);
+            for (int64_t i = 0; !st && i < k; i++)
+                values[i] = whole[at[i]];
+            free(whole);
+        } else if (at) {
+            for (int64_t i = 0; i < count; i++)
+                rows->rows(rows->context, w, at[row + i], 1, values + i * k);
+        } else {
+            rows->rows(rows->context, w, row, count, values);
+        }
+        if (!st) {
+            fj_quant_of(dtype)->encode(values, bytes, count * k, NULL);
+            st = fj_safetensors_add(out, bytes, (size_t)count * stride, err);
+        }
+    }
+    free(at);
+    free(values);
+    free(bytes);
+    return st;
+}
+
+/* The list in the model's order; a GGUF's rope_freqs says what config.json says. */
+static fj_tensor *list_tensors(const fj_model *m, const fj_dtype *dtype, size_t *n)
+{
+    fj_tensor *list = calloc((size_t)m->n_weights + 1, sizeof *list);
+    *n = 0;
+    for (int i = 0; list && i < m->n_weights; i++) {
+        const fj_weight *w = &m->weights[i];
+        const char *name = fj_model_hf_name(m, w);
+        if (!name)
+            continue;
+        fj_tensor *t = &list[(*n)++];
+        *t = (fj_tensor){ .name = name, .dtype = type_of(w, dtype), .shape = w->shape };
+        t->bytes = row_bytes(t->dtype, w) * (size_t)fj_shape_rows(&w->shape);
+    }
+    return list;
+}
+
+static fj_status write_json(const char *folder, const char *name, const fj_json *value, fj_err *err)
+{
+    fj_str text = { 0 };
+    char *path = fj_path_join(folder, name);
+    bool ok = path && fj_json_write(value, 2, 17, &text);
+    fj_str_add_char(&text, '\n');
+    fj_status st = ok ? fj_file_write(path, text.data, text.len, err)
+                      : fj_fail(err, FJ_ERR_MEMORY, "no memory for %s", name);
+    fj_str_free(&text);
+    free(path);
+    return st;
+}
+
+static fj_status copy_file(const char *from, const char *to, const char *name, fj_err *err)
+{
+    fj_str text = { 0 };
+    char *source = fj_path_join(from, name), *target = fj_path_join(to, name);
+    fj_status st = source && target ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to copy %s", name);
+    if (!st && fj_path_exists(source)) {
+        st = fj_file_read(source, MAX_SMALL, &text, err);
+        if (!st)
+            st = fj_file_write(target, text.data, text.len, err);
+    }
+    fj_str_free(&text);
+    free(source);
+    free(target);
+    return st;
+}
+
+static fj_status write_side_files(const fj_bundle *b, const char *folder, fj_err *err)
+{
+    static const char *const names[] = { "tokenizer.json",
+                                         "tokenizer.model",
+                                         "tokenizer_config.json",
+                                         "special_tokens_map.json",
+                                         "generation_config.json",
+                                         "chat_template.jinja",
+                                         "added_tokens.json",
+                                         "vocab.json",
+                                         "merges.txt" };
+    fj_status st = write_json(folder, "config.json", b->config, err);
+    for (size_t i = 0; !st && !b->is_gguf && i < FJ_LEN(names); i++)
+        st = copy_file(b->path, folder, names[i], err);
+    if (!st && b->is_gguf && b->generation)
+        st = write_json(folder, "generation_config.json", b->generation, err);
+    return st;
+}
+
+fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows, const fj_dtype *dtype,
+                       const char *folder, fj_err *err)
+{
+    size_t n = 0, at = 0;
+    fj_safetensors_writer *w = NULL;
+    fj_tensor *list = list_tensors(m, dtype, &n);
+    char *path = fj_path_join(folder, "model.safetensors");
+    fj_status st = list && path ? fj_make_dirs(folder, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to export");
+    if (!st)
+        st = fj_safetensors_create(path, list, n, NULL, &w, err);
+    for (int i = 0; !st && i < m->n_weights; i++)
+        if (fj_model_hf_name(m, &m->weights[i])) {
+            st = write_weight(w, m, &m->weights[i], rows, list[at].dtype, err);
+            at++;
+        }
+    if (!st) {
+        st = fj_safetensors_commit(w, err);
+        w = NULL;
+    }
+    if (!st)
+        st = write_side_files(bundle, folder, err);
+    fj_safetensors_abort(w);
+    free(list);
+    free(path);
+    return st;
+}

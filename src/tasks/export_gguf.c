@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * GGUF files written from models: types by recipe, rows encoded by all threads, streamed tensor by tensor. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "formats/formats.h"
+#include "tasks/export.h"
+#include "tokenizers/tokenizer.h"
+
+enum { BLOCK_BYTES = 64 << 20, PART_ROWS = 16 };
+
+typedef struct target {
+    const fj_weight *w; /* NULL: rope_freqs, made from the configuration */
+    const fj_dtype *dtype;
+    int64_t *at;  /* the row of the model that becomes each GGUF row; NULL: as they are */
+    bool is_copy; /* blocks go over as they lie */
+} target;
+
+static size_t row_bytes(const fj_dtype *dtype, int64_t k)
+{
+    size_t bytes = 0;
+    bool ok = fj_dtype_bytes(dtype, k, &bytes);
+    fj_assert(ok);
+    return bytes;
+}
+
+static const fj_dtype *choose(const fj_model *m, const fj_weight *w, const fj_recipe *recipe)
+{
+    if (w->shape.rank != 2)
+        return &fj_f32;
+    if (!recipe)
+        return w->dtype;
+    fj_recipe_weight r = { .role = w->role,
+                           .layer = w->layer,
+                           .n_layers = (int)m->hp.n_layers,
+                           .shape = w->shape,
+                           .tied_output = m->hp.is_tied && w->role == &fj_role_token_embd };
+    return fj_recipe_type(recipe, &r);
+}
+
+/* A model from Hugging Face's bytes gets GGUF's row order; one from GGUF has it. */
+static fj_status row_map(const fj_model *m, const fj_weight *w, int64_t **at, fj_err *err)
+{
+    const fj_rewrite *rewrite = m->rows[w - m->weights]->gguf_rewrite;
+    *at = NULL;
+    if (m->naming == FJ_NAMING_GGUF || !rewrite)
+        return FJ_OK;
+    *at = malloc((size_t)w->shape.dim[0] * sizeof **at + 1);
+    if (!*at)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for the rows of '%s'", w->name);
+    rewrite->rows(&m->hp, w->shape.dim[0], *at);
+    return FJ_OK;
+}
+
+typedef struct block_job {
+    const target *t;
+    const fj_export_rows *rows;
+    int64_t row0, n, k;
+    unsigned char *bytes;
+    double *error, *size; /* sums of squares, of each part */
+    bool wants_error;
+} block_job;
+
+static void encode_part(void *context, int64_t part, int worker)
+{
+    (void)worker;
+    const block_job *j = context;
+    const target *t = j->t;
+    size_t stride = row_bytes(t->dtype, j->k);
+    int64_t first = part * PART_ROWS, end = FJ_MIN(first + PART_ROWS, j->n);
+    float *values = malloc(2 * (size_t)j->k * sizeof *values);
+    fj_assert(values && "a row of a weight");
+    float *back = values + j->k;
+    const fj_quant *q = fj_quant_of(t->dtype);
+    for (int64_t i = first; i < end; i++) {
+        int64_t row = t->at ? t->at[j->row0 + i] : j->row0 + i;
+        if (t->is_copy) {
+            memcpy(j->bytes + (size_t)i * stride, (const unsigned char *)t->w->data + (size_t)row * stride, stride);
+            continue;
+        }
+        j->rows->rows(j->rows->context, t->w, row, 1, values);
+        q->encode(values, j->bytes + (size_t)i * stride, j->k, NULL);
+        if (!j->wants_error)
+            continue;
+        q->decode(j->bytes + (size_t)i * stride, back, j->k);
+        for (int64_t c = 0; c < j->k; c++) {
+            j->error[part] += ((double)values[c] - back[c]) * ((double)values[c] - back[c]);
+            j->size[part] += (double)values[c] * values[c];
+        }
+    }
+    free(values);
+}
+
+static fj_status write_matrix(fj_gguf_writer *out, const target *t, const fj_export_rows *rows, fj_pool *pool,
+                              double *rms, fj_err *err)
+{
+    int64_t n = t->w->shape.dim[0], k = t->w->shape.dim[1];
+    size_t stride = row_bytes(t->dtype, k);
+    int64_t block = FJ_MIN(n, FJ_MAX(PART_ROWS, (int64_t)((size_t)BLOCK_BYTES / stride)));
+    int64_t parts = (block + PART_ROWS - 1) / PART_ROWS;
+    unsigned char *bytes = malloc((size_t)block * stride);
+    double *sums = calloc(2 * (size_t)parts, sizeof *sums), error = 0, size = 0;
+    fj_status st = bytes && sums ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", t->w->name);
+    for (int64_t row = 0; !st && row < n; row += block) {
+        block_job j = { .t = t,
+                        .rows = rows,
+                        .row0 = row,
+                        .n = FJ_MIN(block, n - row),
+                        .k = k,
+                        .bytes = bytes,
+                        .error = sums,
+                        .size = sums + parts,
+                        .wants_error = t->dtype->is_quantized && !t->is_copy };
+        memset(sums, 0, 2 * (size_t)parts * sizeof *sums);
+        fj_pool_run(pool, encode_part, &j, (j.n + PART_ROWS - 1) / PART_ROWS);
+        for (int64_t p = 0; p < parts; p++) {
+            error += sums[p];
+            size += sums[parts + p];
+        }
+        st = fj_gguf_add(out, bytes, (size_t)j.n * stride, err);
+    }
+    *rms = size > 0 ? sqrt(error / size) : 0;
+    free(bytes);
+    free(sums);
+    return st;
+}
+
+static fj_status write_vector(fj_gguf_writer *out, const target *t, const fj_export_rows *rows, fj_err *err)
+{
+    int64_t n = t->w->shape.dim[0];
+    float *values = malloc(2 * (size_t)n * sizeof *values);
+    if (!values)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", t->w->name);
+    rows->rows(rows->context, t->w, 0, 1, values);
+    for (int64_t i = 0; i < n; i++)
+        values[n + i] = values[t->at ? t->at[i] : i];
+    fj_status st = fj_gguf_add(out, values + n, (size_t)n * sizeof *values, err);
+    free(values);
+    return st;
+}
+
+/* ---- metadata ---------------------------------------------------------------------------------------------------------------------- */
+
+static void set_tokens(fj_gguf_writer *w, const fj_tokenizer_gguf *v)
+{
+    fj_gguf_set_text(w, "tokenizer.ggml.model", v->model, strlen(v->model));
+    if (v->pre)
+        fj_gguf_set_text(w, "tokenizer.ggml.pre", v->pre, strlen(v->pre));
+    fj_gguf_set_texts(w, "tokenizer.ggml.tokens", v->tokens, v->n_tokens);
+    fj_gguf_set_i32s(w, "tokenizer.ggml.token_type", v->types, v->n_tokens);
+    if (v->scores)
+        fj_gguf_set_f32s(w, "tokenizer.ggml.scores", v->scores, v->n_tokens);
+    if (v->n_merges)
+        fj_gguf_set_texts(w, "tokenizer.ggml.merges", v->merges, v->n_merges);
+    fj_gguf_set_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
+}
+
+static void set_id(fj_gguf_writer *w, const char *key, int64_t id)
+{
+    if (id >= 0)
+        fj_gguf_set_u32(w, key, (uint32_t)id);
+}
+
+/* The first of an id or a list of ids. */
+static int64_t first_id(const fj_json *v)
+{
+    return fj_json_int(fj_json_is_array(v) ? fj_json_at(v, 0) : v, -1);
+}
+
+static fj_status set_tokenizer(fj_gguf_writer *w, const fj_bundle *b, int64_t n_vocab, fj_err *err)
+{
+    fj_tokenizer_gguf vocab;
+    if (!b->tokenizer)
+        return FJ_OK;
+    fj_arena *arena = fj_arena_new();
+    fj_status st = arena ? fj_tokenizer_to_gguf(b->tokenizer, n_vocab, arena, &vocab, err)
+                         : fj_fail(err, FJ_ERR_MEMORY, "no memory");
+    if (!st) {
+        set_tokens(w, &vocab);
+        int64_t eos = first_id(fj_json_get(b->generation, "eos_token_id"));
+        set_id(w, "tokenizer.ggml.bos_token_id", fj_tokenizer_bos(b->tokenizer));
+        set_id(w, "tokenizer.ggml.eos_token_id",
+               fj_tokenizer_eos(b->tokenizer) >= 0 ? fj_tokenizer_eos(b->tokenizer) : eos);
+        set_id(w, "tokenizer.ggml.unknown_token_id", fj_tokenizer_unk(b->tokenizer));
+        set_id(w, "tokenizer.ggml.padding_token_id", fj_tokenizer_pad(b->tokenizer));
+        if (b->chat_template)
+            fj_gguf_set_text(w, "tokenizer.chat_template", b->chat_template, strlen(b->chat_template));
+    }
+    fj_arena_free(arena);
+    return st;
+}
+
+static fj_status set_metadata(fj_gguf_writer *w, const fj_model *m, const fj_bundle *b, const fj_recipe *recipe,
+                              fj_err *err)
+{
+    fj_status st = FJ_OK;
+    if (b->is_gguf) {
+        for (size_t i = 0; i < fj_gguf_count(b->source); i++)
+            fj_gguf_copy(w, fj_gguf_at(b->source, i));
+    } else {
+        st = fj_gguf_set_config(w, b->config, err);
+        const char *slash = strrchr(b->path, '/'), *name = slash && slash[1] ? slash + 1 : b->path;
+        fj_gguf_set_text(w, "general.name", name, strlen(name));
+        if (!st)
+            st = set_tokenizer(w, b, m->hp.n_vocab, err);
+    }
+    fj_gguf_set_u32(w, "general.alignment", 32);
+    if (recipe) {
+        fj_gguf_set_u32(w, "general.file_type", (uint32_t)recipe->gguf_ftype);
+        fj_gguf_set_u32(w, "general.quantization_version", 2);
+    }
+    return st;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------------------------------ */
+
+static bool needs_rope_freqs(const fj_model *m)
+{
+    return m->hp.rope_kind == FJ_ROPE_LLAMA3 && !fj_model_weight(m, &fj_role_rope_freqs, -1, false);
+}
+
+static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, const fj_recipe *recipe, target *targets,
+                              fj_tensor *list, int *n, fj_err *err)
+{
+    *n = 0;
+    if (needs_rope_freqs(m)) {
+        targets[*n] = (target){ .dtype = &fj_f32 };
+        list[(*n)++] = (fj_tensor){ .name = "rope_freqs.weight",
+                                    .dtype = &fj_f32,
+                                    .shape = fj_shape_1(m->hp.d_head / 2),
+                                    .bytes = (size_t)(m->hp.d_head / 2) * sizeof(float) };
+    }
+    for (int i = 0; i < m->n_weights; i++) {
+        const fj_weight *w = &m->weights[i];
+        target *t = &targets[*n];
+        *t = (target){ .w = w, .dtype = choose(m, w, recipe) };
+        fj_status st = row_map(m, w, &t->at, err);
+        if (st)
+            return st;
+        t->is_copy = w->shape.rank == 2 && t->dtype == w->dtype && rows->rows == fj_export_stored_rows;
+        fj_tensor *out = &list[(*n)++];
+        *out = (fj_tensor){ .name = fj_model_gguf_name(m, w), .dtype = t->dtype, .shape = w->shape };
+        if (!out->name)
+            return fj_fail(err, FJ_ERR_MEMORY, "no memory for the list of tensors");
+        out->bytes = row_bytes(t->dtype, fj_shape_cols(&w->shape)) * (size_t)fj_shape_rows(&w->shape);
+    }
+    return FJ_OK;
+}
+
+static fj_status write_rope_freqs(fj_gguf_writer *w, const fj_model *m, fj_err *err)
+{
+    int64_t n = m->hp.d_head / 2;
+    float *values = malloc((size_t)n * sizeof *values);
+    if (!values)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for rope_freqs");
+    for (int64_t j = 0; j < n; j++)
+        values[j] = (float)(pow(m->hp.rope_theta, -(double)j / (double)n) / m->rope_inverse[j]);
+    fj_status st = fj_gguf_add(w, values, (size_t)n * sizeof *values, err);
+    free(values);
+    return st;
+}
+
+static fj_status write_targets(fj_gguf_writer *w, const fj_model *m, const fj_export_rows *rows, const target *targets,
+                               const fj_tensor *list, int n, fj_pool *pool, fj_export_report *report, void *context,
+                               fj_err *err)
+{
+    for (int i = 0; i < n; i++) {
+        const target *t = &targets[i];
+        double rms = 0;
+        fj_status st = !t->w                   ? write_rope_freqs(w, m, err)
+                       : t->w->shape.rank == 2 ? write_matrix(w, t, rows, pool, &rms, err)
+                                               : write_vector(w, t, rows, err);
+        if (st)
+            return st;
+        if (t->w && t->w->stored && m->source)
+            m->source->give_back(m->source, t->w->stored);
+        fj_export_line line = {
+            list[i].name, t->w ? t->w->dtype : t->dtype, t->dtype, list[i].shape, list[i].bytes, rms
+        };
+        if (report)
+            report(context, &line);
+    }
+    return FJ_OK;
+}
+
+fj_status fj_export_gguf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows,
+                         const fj_recipe *recipe, const char *path, fj_pool *pool, fj_export_report *report,
+                         void *context, fj_err *err)
+{
+    size_t most = (size_t)m->n_weights + 1;
+    target *targets = calloc(most, sizeof *targets);
+    fj_tensor *list = calloc(most, sizeof *list);
+    fj_gguf_writer *w = fj_gguf_writer_new();
+    int n = 0;
+    fj_status st = targets && list && w ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to export");
+    if (!st)
+        st = list_targets(m, rows, recipe, targets, list, &n, err);
+    if (!st)
+        st = set_metadata(w, m, bundle, recipe, err);
+    if (!st)
+        st = fj_gguf_create(w, path, list, (size_t)n, err);
+    if (!st)
+        st = write_targets(w, m, rows, targets, list, n, pool, report, context, err);
+    if (!st) {
+        st = fj_gguf_commit(w, err);
+        w = NULL;
+    }
+    fj_gguf_abort(w);
+    for (int i = 0; targets && i < n; i++)
+        free(targets[i].at);
+    free(targets);
+    free(list);
+    return st;
+}
