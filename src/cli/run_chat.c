@@ -239,7 +239,7 @@ static fj_status do_help(talk *t, const char *rest, fj_err *err)
     (void)t, (void)rest, (void)err;
     for (const verb *v = verbs; v->name; v++)
         (void)printf("  /%s %-*s %s\n", v->name, (int)(22 - strlen(v->name)), v->argument, v->help);
-    (void)printf("  %-24s %s\n", "\"\"\" … \"\"\"", "a message of several lines (or end a line with \\)");
+    (void)printf("  %-26s %s\n", "\"\"\" … \"\"\"", "a message of several lines (or end a line with \\)");
     (void)printf("  %-24s %s\n", "Ctrl-C, Ctrl-D", "stop the answer; leave");
     return FJ_OK;
 }
