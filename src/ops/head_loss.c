@@ -89,7 +89,8 @@ static int steps_of(const fj_node *node)
 static int phases(const fj_run *run, const fj_node *node)
 {
     const fj_node *f = forward_of(node);
-    return (int)fj_blocks(fj_rows(run, f->in[0]), chunk_rows(f)) * steps_of(node);
+    int64_t chunks = fj_blocks(fj_rows(run, f->in[0]), chunk_rows(f));
+    return (int)FJ_MAX(1, chunks) * steps_of(node); /* without rows dW is still to be stored */
 }
 
 static int64_t rows_in_chunk(const fj_run *run, const fj_node *f, int64_t row0)
