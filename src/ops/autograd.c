@@ -48,7 +48,8 @@ static int later_adder(const diff *d, const fj_value *v, int i)
 }
 
 /* Whether v's gradient may share storage with dout at node i: nobody may add to one sharer while another is still to be read.
- * A gradient is read by its maker's rules, and those run in reverse of the recording. */
+ * A gradient is read by its maker's rules, and those run in reverse of the recording; a maker that adds to one sharer while it
+ * reads the other (x + f(x), where f reads x itself) is such a case too. */
 static bool may_share(const diff *d, const fj_value *v, const fj_value *dout, int i)
 {
     const fj_value *root = fj_value_root((fj_value *)(uintptr_t)dout);
@@ -62,7 +63,7 @@ static bool may_share(const diff *d, const fj_value *v, const fj_value *dout, in
         int maker = d->maker[other->id];
         if (maker >= i)
             continue; /* read already */
-        if (my_adder > maker || later_adder(d, other, i) > my_maker)
+        if (my_adder >= maker || later_adder(d, other, i) >= my_maker)
             return false;
     }
     return true;
