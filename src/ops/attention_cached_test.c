@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Against ops/attention.c, which has the keys in rows: the bits must be the same, whatever the pass holds. */
+#include "ops/op_test.h"
+
+#include <stdlib.h>
+
+#include "ops/cache.h"
+
+enum {
+    H = 6,
+    G = 2,
+    D = 10,
+    LONG = 150,
+    SHORT = 9,
+    ROWS = LONG + SHORT,
+    LAYERS = 2,
+    LAYER = 1,
+    PER_SEQ = 3,
+    PAGES = 7
+};
+
+/* Pages of the two sequences in no order; page 2 is nobody's. */
+static const int32_t page_table[2 * PER_SEQ] = { 5, 0, 3, 6, 1, 4 };
+
+typedef struct numbers {
+    float q[ROWS * H * D], k[ROWS * G * D], v[ROWS * G * D], wanted[ROWS * H * D], got[ROWS * H * D];
+    unsigned char cache[PAGES * LAYERS * 2 * G * FJ_TILE_ROWS * D * 4];
+} numbers;
+
+typedef struct setting {
+    const fj_kernels *k;
+    fj_pool *pool;
+    int64_t window;
+    bool is_f16;
+} setting;
+
+static fj_attention_shape shape_of(const setting *s)
+{
+    return (fj_attention_shape){ .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.4, .window = s->window };
+}
+
+static fj_value *external(fj_graph *g, const fj_dtype *dtype, fj_extent extent, fj_shape shape, const void *data)
+{
+    fj_value *v = fj_graph_external(g, "x", dtype, extent, shape);
+    v->data = (void *)(uintptr_t)data;
+    return v;
+}
+
+static void run_to(fj_graph *g, fj_value *out, float *to, fj_run *run)
+{
+    fj_err err = { 0 };
+    out->place = FJ_EXTERNAL;
+    out->data = to;
+    CHECK_OK(fj_graph_plan(g, run, &err));
+    op_run_graph(g, run);
+    fj_graph_free(g);
+}
+
+/* Rows, both sequences at once. With an f16 cache the keys are those that f16 can hold. */
+static void run_rows(numbers *x, const setting *s)
+{
+    fj_err err = { 0 };
+    fj_graph *g = fj_graph_new(&err);
+    fj_attention_shape shape = shape_of(s);
+    fj_tile tiles[8];
+    const int32_t lengths[] = { LONG, SHORT };
+    int64_t n = op_tiles(lengths, 2, tiles);
+    fj_value *out = fj_attention(g, external(g, &fj_f32, FJ_ROWS, fj_shape_2(ROWS, H * D), x->q),
+                                 external(g, &fj_f32, FJ_ROWS, fj_shape_2(ROWS, G * D), x->k),
+                                 external(g, &fj_f32, FJ_ROWS, fj_shape_2(ROWS, G * D), x->v),
+                                 external(g, &fj_i32, FJ_TILES, fj_shape_2(n, 5), tiles), &shape);
+    fj_run run = { .k = s->k, .pool = s->pool, .n_rows = ROWS, .n_tiles = n };
+    run_to(g, out, x->wanted, &run);
+}
+
+/* One pass of n rows that start at `first` of the numbers; tiles say what they are. */
+static void run_pass(numbers *x, const setting *s, int64_t first, int64_t n, const fj_tile *tiles, int64_t n_tiles)
+{
+    fj_err err = { 0 };
+    fj_graph *g = fj_graph_new(&err);
+    fj_attention_shape shape = shape_of(s);
+    const fj_dtype *dtype = s->is_f16 ? &fj_f16 : &fj_f32;
+    fj_value *q = external(g, &fj_f32, FJ_ROWS, fj_shape_2(n, H * D), x->q + first * H * D),
+             *k = external(g, &fj_f32, FJ_ROWS, fj_shape_2(n, G * D), x->k + first * G * D),
+             *v = external(g, &fj_f32, FJ_ROWS, fj_shape_2(n, G * D), x->v + first * G * D),
+             *t = external(g, &fj_i32, FJ_TILES, fj_shape_2(n_tiles, 5), tiles),
+             *tables = external(g, &fj_i32, FJ_SEQS, fj_shape_2(2, PER_SEQ), page_table),
+             *cache = external(g, dtype, FJ_FIXED, fj_shape_1(1), x->cache);
+    fj_value *out = fj_attention_cached(g, q, k, v, t, tables, cache, LAYER, LAYERS, &shape);
+    fj_run run = { .k = s->k, .pool = s->pool, .n_rows = n, .n_tiles = n_tiles, .n_seqs = 2 };
+    run_to(g, out, x->got + first * H * D, &run);
+}
+
+/* The rows of sequence seq from position pos0 on, cut at multiples of FJ_TILE_ROWS. */
+static int64_t cut(int32_t seq, int32_t row0, int32_t pos0, int32_t n, fj_tile *tiles)
+{
+    int64_t count = 0;
+    for (int32_t at = 0; at < n;) {
+        int32_t rows = FJ_MIN(n - at, FJ_TILE_ROWS - (pos0 + at) % FJ_TILE_ROWS);
+        tiles[count++] = (fj_tile){ .row0 = row0 + at, .n_rows = rows, .pos0 = pos0 + at, .seq = seq };
+        at += rows;
+    }
+    return count;
+}
+
+static void check(numbers *x, const setting *s)
+{
+    fj_tile tiles[LONG];
+    run_rows(x, s);
+    const int32_t chunks[] = { 1, 7, 64, 100, LONG };
+    for (size_t c = 0; c < FJ_LEN(chunks); c++) {
+        memset(x->cache, 0xff, sizeof x->cache); /* nobody reads what nobody has stored */
+        memset(x->got, 0xff, sizeof x->got);
+        for (int32_t at = 0; at < LONG; at += chunks[c]) {
+            int32_t n = FJ_MIN(chunks[c], LONG - at);
+            run_pass(x, s, at, n, tiles, cut(0, 0, at, n, tiles));
+        }
+        run_pass(x, s, LONG, SHORT, tiles, cut(1, 0, 0, SHORT, tiles));
+        CHECK(test_same_bits(x->got, x->wanted, ROWS * H * D));
+    }
+    memset(x->cache, 0xff, sizeof x->cache);
+    memset(x->got, 0xff, sizeof x->got);
+    run_pass(x, s, 0, LONG - 1, tiles, cut(0, 0, 0, LONG - 1, tiles));
+    int64_t n = cut(0, 0, LONG - 1, 1, tiles); /* the last of one sequence and the whole other in one pass */
+    n += cut(1, 1, 0, SHORT, tiles + n);
+    run_pass(x, s, LONG - 1, 1 + SHORT, tiles, n);
+    CHECK(test_same_bits(x->got, x->wanted, ROWS * H * D));
+}
+
+static void check_all(bool is_f16, int64_t window)
+{
+    fj_kernels tables[TEST_TABLES];
+    int n = test_tables(tables);
+    fj_pool *pools[3];
+    numbers *x = malloc(sizeof *x);
+    CHECK(x);
+    op_pools_open(pools);
+    test_fill(x->q, ROWS * H * D, 1, 2);
+    test_fill(x->k, ROWS * G * D, 2, 2);
+    test_fill(x->v, ROWS * G * D, 3, 1);
+    for (int i = 0; is_f16 && i < ROWS * G * D; i++) {
+        x->k[i] = fj_f16_to_f32(fj_f32_to_f16(x->k[i]));
+        x->v[i] = fj_f16_to_f32(fj_f32_to_f16(x->v[i]));
+    }
+    for (int t = 0; t < n; t++) {
+        setting s = { .k = &tables[t], .pool = pools[t % 3], .window = window, .is_f16 = is_f16 };
+        check(x, &s);
+    }
+    op_pools_close(pools);
+    free(x);
+}
+
+TEST(attention_over_a_cache_has_the_bits_of_attention_over_rows_in_chunks_and_batches)
+{
+    check_all(false, 0);
+}
+
+TEST(attention_over_a_cache_in_a_window_has_the_bits_of_attention_over_rows)
+{
+    check_all(false, 67);
+    check_all(false, 5);
+}
+
+TEST(attention_over_an_f16_cache_has_the_bits_of_attention_over_keys_that_f16_holds)
+{
+    check_all(true, 0);
+}
+
+TEST(cache_store_writes_its_layer_of_its_pages_alone)
+{
+    numbers *x = malloc(sizeof *x);
+    fj_kernels k;
+    fj_pool *pool;
+    fj_err err = { 0 };
+    fj_tile tiles[4];
+    CHECK(x);
+    fj_kernels_init(&k, 0);
+    CHECK_OK(fj_pool_open(1, &pool, &err));
+    setting s = { .k = &k, .pool = pool };
+    test_fill(x->q, ROWS * H * D, 1, 1);
+    test_fill(x->k, ROWS * G * D, 2, 1);
+    test_fill(x->v, ROWS * G * D, 3, 1);
+    memset(x->cache, 0xff, sizeof x->cache);
+    run_pass(x, &s, 0, 70, tiles, cut(0, 0, 0, 70, tiles));
+    const float *cache = (const float *)(const void *)x->cache;
+    int64_t written = 0;
+    for (int64_t i = 0; i < fj_page_values(LAYERS, G, D) * PAGES; i++)
+        written += !isnan(cache[i]);
+    CHECK(written == 70 * 2 * G * D);
+    CHECK(test_same_bits(cache + fj_page_at(0, LAYER, 1, LAYERS, G, D) + 5 * D, x->k + (69 * G + 1) * D, D));
+    CHECK(test_same_bits(cache + fj_page_at(5, LAYER, 0, LAYERS, G, D) + G * FJ_TILE_ROWS * D, x->v, D));
+    fj_pool_close(pool);
+    free(x);
+}
