@@ -26,7 +26,7 @@ typedef struct fj_safetensors_writer fj_safetensors_writer;
 fj_status fj_safetensors_create(const char *path, const fj_tensor *list, size_t n, const fj_json *metadata,
                                 fj_safetensors_writer **out, fj_err *err);
 fj_status fj_safetensors_add(fj_safetensors_writer *w, const void *data, size_t bytes, fj_err *err); /* may be called in pieces; counted */
-fj_status fj_safetensors_commit(fj_safetensors_writer *w, fj_err *err); /* frees w, also on failure; checks that all bytes came */
+fj_status fj_safetensors_commit(fj_safetensors_writer *w, fj_err *err); /* frees w, also on failure; FJ_ERR_ARG when not all bytes came */
 void      fj_safetensors_abort(fj_safetensors_writer *w);               /* accepts NULL */
 fj_status fj_safetensors_write(const char *path, const fj_tensor *list, size_t n, const fj_json *metadata, fj_err *err); /* all at once */
 
@@ -74,10 +74,11 @@ void fj_gguf_set_bool(fj_gguf_writer *w, const char *key, bool value);
 void fj_gguf_set_texts(fj_gguf_writer *w, const char *key, const fj_text *values, size_t n);
 void fj_gguf_set_f32s(fj_gguf_writer *w, const char *key, const float *values, size_t n);
 void fj_gguf_set_i32s(fj_gguf_writer *w, const char *key, const int32_t *values, size_t n);
-void fj_gguf_copy(fj_gguf_writer *w, const fj_gguf_value *value); /* a value of a file that was read, as it is; a later set of the same key wins */
+/* A value of a file that was read, as it is; a later set of the same key wins. Not general.alignment and split.*: of that file only. */
+void fj_gguf_copy(fj_gguf_writer *w, const fj_gguf_value *value);
 fj_status fj_gguf_create(fj_gguf_writer *w, const char *path, const fj_tensor *list, size_t n, fj_err *err);
-fj_status fj_gguf_add(fj_gguf_writer *w, const void *data, size_t bytes, fj_err *err); /* in pieces; padding is added by itself */
-fj_status fj_gguf_commit(fj_gguf_writer *w, fj_err *err); /* frees w, also on failure */
+fj_status fj_gguf_add(fj_gguf_writer *w, const void *data, size_t bytes, fj_err *err); /* in pieces of one tensor; counted, padded */
+fj_status fj_gguf_commit(fj_gguf_writer *w, fj_err *err); /* frees w, also on failure; FJ_ERR_ARG when not all bytes came */
 void      fj_gguf_abort(fj_gguf_writer *w);               /* accepts NULL */
 
 /* config.json's names to GGUF keys of the architecture "llama", for writing: block_count, embedding_length, … and

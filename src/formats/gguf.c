@@ -1,29 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GGUF, versions 2 and 3, little-endian: magic, version, counts, metadata, list of tensors, padding, data.
- * Source: the GGUF specification (ggml repository, docs/gguf.md). Every count is bounded by the bytes that would have to back it. */
+ * GGUF, versions 2 and 3, little-endian. Source: the GGUF specification (ggml repository, docs/gguf.md).
+ *
+ *   "GGUF" | u32 version | u64 tensors | u64 entries | metadata (gguf_meta.c) | list of tensors | padding | data
+ *   tensor: text name, u32 rank, u64 dimensions (fastest first), u32 type, u64 offset in the data (a multiple of the alignment)
+ *
+ * Every count is bounded by the bytes that would have to back it. */
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/cursor.h"
-#include "formats/formats.h"
 #include "formats/gguf_internal.h"
-#include "formats/index.h"
+#include "formats/recognize.h"
 
-enum { MAX_ALIGNMENT = 1 << 20, LEAST_ENTRY = 8 + 4 + 1, LEAST_TENSOR = 8 + 4 + 8 + 4 + 8 };
+enum { MAX_ALIGNMENT = 1 << 20, MAX_TENSORS = 1 << 20, LEAST_TENSOR = 8 + 4 + 4 + 8 };
 
-typedef struct gguf {
-    fj_source source;
-    fj_arena *arena;
-    fj_map *map;
-    const unsigned char *bytes;
-    size_t len;
-    fj_gguf_value *values;
-    size_t n_values;
-    fj_index index;
-} gguf;
-
-static const gguf *self(const fj_source *s)
+static const fj_gguf *self(const fj_source *s)
 {
-    return (const gguf *)(const void *)s;
+    return (const fj_gguf *)(const void *)s;
 }
 
 static size_t count(const fj_source *s)
@@ -55,260 +48,210 @@ static void give_back(const fj_source *s, const fj_tensor *t)
 
 static void close_source(fj_source *s)
 {
-    gguf *x = (gguf *)(void *)s;
+    fj_gguf *x = (fj_gguf *)(void *)s;
     fj_json_free(x->source.config);
     fj_map_close(x->map);
     fj_arena_free(x->arena);
 }
 
-static fj_status cut(const gguf *x, const char *where, fj_err *err)
+/* ---- the list of tensors --------------------------------------------------------------------------------------------------------- */
+
+static fj_status cut(const fj_gguf *x, size_t number, uint64_t n, fj_err *err)
 {
-    (void)fj_fail(err, FJ_ERR_FORMAT, "%s: ends inside %s", x->source.path, where);
-    return fj_hint(err, "the download may have been cut; get the file again");
+    (void)fj_fail(err, FJ_ERR_FORMAT, "%s: the file ends in its list of tensors, at %zu of %" PRIu64, x->source.path,
+                  number + 1, n);
+    return fj_hint(err, FJ_GGUF_GET_AGAIN);
 }
 
-/* ---- metadata ---------------------------------------------------------------------------------------------------------------- */
-
-size_t fj_gguf_kind_bytes(fj_gguf_kind kind)
+static fj_status read_name(const fj_gguf *x, fj_text name, size_t number, fj_tensor *t, fj_err *err)
 {
-    static const size_t bytes[] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
-    return kind <= FJ_GGUF_F64 ? bytes[kind] : 0;
+    if (!name.len || memchr(name.data, 0, name.len))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: the name of tensor %zu %s", x->source.path, number + 1,
+                       name.len ? "holds a NUL byte" : "is empty");
+    t->name = fj_arena_text(x->arena, name.data, name.len);
+    return t->name ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for its list of tensors", x->source.path);
 }
 
-static fj_status read_array(const gguf *x, fj_cursor *c, fj_gguf_value *v, fj_err *err)
+static fj_status read_shape(const fj_gguf *x, fj_cursor *c, fj_tensor *t, int64_t *n, fj_err *err)
 {
-    uint32_t element = fj_cursor_u32(c);
-    v->count = fj_cursor_u64(c);
-    if (element > FJ_GGUF_F64 || element == FJ_GGUF_ARRAY)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' is an array of type %u", x->source.path,
-                       (int)FJ_MIN(v->key.len, 64), v->key.data, element);
-    v->element = (fj_gguf_kind)element;
-    size_t start = c->at, width = fj_gguf_kind_bytes(v->element);
-    if (c->bad || v->count > fj_cursor_left(c) / (width ? width : 8))
-        return cut(x, "its metadata", err);
-    if (width)
-        (void)fj_cursor_take(c, v->count * width);
-    for (uint64_t i = 0; !width && i < v->count && !c->bad; i++)
-        (void)fj_cursor_take(c, fj_cursor_u64(c));
-    v->bytes = (fj_text){ (const char *)c->data + start, c->at - start };
-    return c->bad ? cut(x, "its metadata", err) : FJ_OK;
-}
-
-static fj_status read_value(const gguf *x, fj_cursor *c, fj_gguf_value *v, fj_err *err)
-{
-    v->key = fj_cursor_take(c, fj_cursor_u64(c));
-    uint32_t kind = fj_cursor_u32(c);
-    if (c->bad)
-        return cut(x, "its metadata", err);
-    if (kind > FJ_GGUF_F64)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' is of unknown type %u", x->source.path,
-                       (int)FJ_MIN(v->key.len, 64), v->key.data, kind);
-    v->kind = (fj_gguf_kind)kind;
-    v->count = 1;
-    if (v->kind == FJ_GGUF_ARRAY)
-        return read_array(x, c, v, err);
-    v->bytes = fj_cursor_take(c, v->kind == FJ_GGUF_STRING ? fj_cursor_u64(c) : fj_gguf_kind_bytes(v->kind));
-    return c->bad ? cut(x, "its metadata", err) : FJ_OK;
-}
-
-size_t fj_gguf_count(const fj_source *s)
-{
-    return self(s)->n_values;
-}
-
-const fj_gguf_value *fj_gguf_at(const fj_source *s, size_t i)
-{
-    return &self(s)->values[i];
-}
-
-const fj_gguf_value *fj_gguf_find(const fj_source *s, const char *key)
-{
-    for (size_t i = 0; i < self(s)->n_values; i++)
-        if (fj_text_is(self(s)->values[i].key, key))
-            return &self(s)->values[i];
-    return NULL;
-}
-
-static double number(fj_gguf_kind kind, fj_cursor *c)
-{
-    switch (kind) {
-    case FJ_GGUF_U8: return fj_cursor_u8(c);
-    case FJ_GGUF_BOOL: return fj_cursor_u8(c) != 0;
-    case FJ_GGUF_I8: return (int8_t)fj_cursor_u8(c);
-    case FJ_GGUF_U16: return fj_cursor_u16(c);
-    case FJ_GGUF_I16: return (int16_t)fj_cursor_u16(c);
-    case FJ_GGUF_U32: return fj_cursor_u32(c);
-    case FJ_GGUF_I32: return (int32_t)fj_cursor_u32(c);
-    case FJ_GGUF_F32: return (double)fj_cursor_f32(c);
-    case FJ_GGUF_U64: return (double)fj_cursor_u64(c);
-    case FJ_GGUF_I64: return (double)(int64_t)fj_cursor_u64(c);
-    case FJ_GGUF_F64: return fj_cursor_f64(c);
-    case FJ_GGUF_STRING:
-    case FJ_GGUF_ARRAY: break;
-    }
-    return 0;
-}
-
-int64_t fj_gguf_int(const fj_gguf_value *v, int64_t fallback)
-{
-    if (!v || v->kind == FJ_GGUF_STRING || v->kind == FJ_GGUF_ARRAY || v->kind == FJ_GGUF_F32 || v->kind == FJ_GGUF_F64)
-        return fallback;
-    fj_cursor c = fj_cursor_over(v->bytes.data, v->bytes.len);
-    if (v->kind != FJ_GGUF_U64 && v->kind != FJ_GGUF_I64)
-        return (int64_t)number(v->kind, &c);
-    uint64_t u = fj_cursor_u64(&c);
-    return v->kind == FJ_GGUF_U64 && u > INT64_MAX ? fallback : (int64_t)u;
-}
-
-double fj_gguf_real(const fj_gguf_value *v, double fallback)
-{
-    if (!v || v->kind == FJ_GGUF_STRING || v->kind == FJ_GGUF_ARRAY)
-        return fallback;
-    fj_cursor c = fj_cursor_over(v->bytes.data, v->bytes.len);
-    return number(v->kind, &c);
-}
-
-fj_text fj_gguf_text(const fj_gguf_value *v)
-{
-    return v && v->kind == FJ_GGUF_STRING ? v->bytes : (fj_text){ 0 };
-}
-
-bool fj_gguf_next_string(const fj_gguf_value *array, size_t *at_byte, fj_text *out)
-{
-    fj_cursor c = fj_cursor_over(array->bytes.data, array->bytes.len);
-    c.at = *at_byte;
-    if (array->element != FJ_GGUF_STRING || *at_byte >= array->bytes.len)
-        return false;
-    *out = fj_cursor_take(&c, fj_cursor_u64(&c));
-    *at_byte = c.at;
-    return !c.bad;
-}
-
-double fj_gguf_number_at(const fj_gguf_value *array, uint64_t i)
-{
-    size_t width = fj_gguf_kind_bytes(array->element);
-    if (array->kind != FJ_GGUF_ARRAY || !width || i >= array->count)
-        return 0;
-    fj_cursor c = fj_cursor_over(array->bytes.data + i * width, width);
-    return number(array->element, &c);
-}
-
-/* ---- tensors ------------------------------------------------------------------------------------------------------------------- */
-
-static fj_status read_tensor(const gguf *x, fj_cursor *c, fj_tensor *t, uint64_t *offset, fj_err *err)
-{
-    fj_text name = fj_cursor_take(c, fj_cursor_u64(c));
     uint32_t rank = fj_cursor_u32(c);
-    if (c->bad)
-        return cut(x, "its list of tensors", err);
-    if (rank > FJ_MAX_RANK || memchr(name.data ? name.data : "", 0, name.len))
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' has %u dimensions, at most %d are read", x->source.path,
-                       (int)FJ_MIN(name.len, 64), name.data, rank, FJ_MAX_RANK);
-    *t = (fj_tensor){ .name = fj_arena_text(x->arena, name.data, name.len), .shape = { .rank = (int)rank } };
-    int64_t n = 1;
-    for (uint32_t i = 0; i < rank; i++) { /* fastest first in the file */
+    if (rank > FJ_MAX_RANK)
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' has %" PRIu32 " dimensions, at most %d are read",
+                       x->source.path, t->name, rank, FJ_MAX_RANK);
+    t->shape.rank = (int)rank;
+    *n = 1;
+    for (uint32_t i = 0; i < rank && !c->bad; i++) {
         uint64_t d = fj_cursor_u64(c);
         t->shape.dim[rank - 1 - i] = (int64_t)d;
-        if (d == 0 || d > INT64_MAX || __builtin_mul_overflow(n, (int64_t)d, &n))
-            return c->bad ? cut(x, "its list of tensors", err)
-                          : fj_fail(err, FJ_ERR_FORMAT, "%s: '%.*s' has a shape that is no shape", x->source.path,
-                                    (int)FJ_MIN(name.len, 64), name.data);
+        if (!c->bad && d == 0)
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' has a dimension of 0", x->source.path, t->name);
+        if (d > INT64_MAX || __builtin_mul_overflow(*n, (int64_t)d, n))
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' has more values than can be counted", x->source.path,
+                           t->name);
     }
-    uint32_t type = fj_cursor_u32(c);
-    *offset = fj_cursor_u64(c);
-    if (c->bad)
-        return cut(x, "its list of tensors", err);
-    t->dtype = fj_dtype_by_gguf(type);
-    if (!t->name)
-        return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for the list of tensors", x->source.path);
-    if (!t->dtype)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type %u (%s)", x->source.path, t->name, type,
-                       fj_gguf_type_note(type));
-    if (fj_shape_cols(&t->shape) % t->dtype->block_len || !fj_dtype_bytes(t->dtype, n, &t->bytes))
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has rows of %lld values, %s comes in blocks of %d", x->source.path,
-                       t->name, (long long)fj_shape_cols(&t->shape), t->dtype->name, t->dtype->block_len);
     return FJ_OK;
 }
 
-static fj_status place(const gguf *x, fj_tensor *t, size_t start, uint64_t offset, uint64_t alignment, fj_err *err)
+static fj_status read_type(const fj_gguf *x, uint32_t type, int64_t n, fj_tensor *t, fj_err *err)
+{
+    t->dtype = fj_dtype_by_gguf(type);
+    if (!t->dtype)
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' is of type %" PRIu32 " (%s)", x->source.path, t->name, type,
+                       fj_gguf_type_note(type));
+    if (fj_shape_cols(&t->shape) % t->dtype->block_len)
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' has rows of %lld values, %s comes in blocks of %d",
+                       x->source.path, t->name, (long long)fj_shape_cols(&t->shape), t->dtype->name,
+                       t->dtype->block_len);
+    if (!fj_dtype_bytes(t->dtype, n, &t->bytes))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' has more bytes than can be counted", x->source.path, t->name);
+    return FJ_OK;
+}
+
+static fj_status read_tensor(fj_gguf *x, fj_cursor *c, size_t number, uint64_t of, uint64_t *offset, fj_err *err)
+{
+    fj_tensor t = { 0 };
+    int64_t n = 1;
+    fj_text name = fj_cursor_take(c, fj_cursor_u64(c));
+    if (c->bad)
+        return cut(x, number, of, err);
+    fj_status st = read_name(x, name, number, &t, err);
+    if (!st)
+        st = read_shape(x, c, &t, &n, err);
+    uint32_t type = fj_cursor_u32(c);
+    *offset = fj_cursor_u64(c);
+    if (!st && c->bad)
+        return cut(x, number, of, err);
+    if (!st)
+        st = read_type(x, type, n, &t, err);
+    if (!st && !fj_index_add(&x->index, &t))
+        st = fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' is there twice", x->source.path, t.name);
+    return st;
+}
+
+static fj_status place(const fj_gguf *x, fj_tensor *t, size_t start, uint64_t offset, uint64_t alignment, fj_err *err)
 {
     size_t room = x->len > start ? x->len - start : 0;
     if (offset % alignment)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies at %llu, no multiple of %llu", x->source.path, t->name,
-                       (unsigned long long)offset, (unsigned long long)alignment);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' lies at %" PRIu64 ", no multiple of %" PRIu64, x->source.path,
+                       t->name, offset, alignment);
     if (offset > room || t->bytes > room - offset) {
-        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' needs %zu bytes at %llu, the file's data has %zu", x->source.path,
-                      t->name, t->bytes, (unsigned long long)offset, room);
-        return fj_hint(err, "the download may have been cut; get the file again");
+        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' needs %zu bytes at %" PRIu64 ", the file's data has %zu",
+                      x->source.path, t->name, t->bytes, offset, room);
+        return fj_hint(err, FJ_GGUF_GET_AGAIN);
     }
     t->data = x->bytes + start + offset;
     return FJ_OK;
 }
 
-static fj_status read_tensors(gguf *x, fj_cursor *c, uint64_t n, fj_err *err)
+static int by_address(const void *a, const void *b)
 {
-    uint64_t *offsets = fj_arena_array(x->arena, n, sizeof *offsets);
-    int64_t alignment = fj_gguf_int(fj_gguf_find(&x->source, "general.alignment"), 32);
-    if (!offsets || !fj_index_init(&x->index, x->arena, n))
-        return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for a list of %llu tensors", x->source.path,
-                       (unsigned long long)n);
-    if (alignment < 1 || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)))
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: an alignment of %lld", x->source.path, (long long)alignment);
-    for (uint64_t i = 0; i < n; i++) {
-        fj_tensor t;
-        fj_status st = read_tensor(x, c, &t, &offsets[i], err);
-        if (st)
-            return st;
-        if (!fj_index_add(&x->index, &t))
-            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is there twice", x->source.path, t.name);
-    }
-    size_t a = (size_t)alignment, start = (c->at + a - 1) / a * a;
-    for (uint64_t i = 0; i < n; i++) {
-        fj_status st = place(x, &x->index.tensors[i], start, offsets[i], (uint64_t)alignment, err);
-        if (st)
-            return st;
-    }
+    const fj_tensor *x = *(const fj_tensor *const *)a, *y = *(const fj_tensor *const *)b;
+    return ((uintptr_t)x->data > (uintptr_t)y->data) - ((uintptr_t)x->data < (uintptr_t)y->data);
+}
+
+/* Holes are allowed, as padding of any size; a byte belongs to one tensor only. */
+static fj_status check_overlap(const fj_gguf *x, fj_err *err)
+{
+    size_t n = x->index.n;
+    const fj_tensor **order = fj_arena_array(x->arena, n, sizeof(*order));
+    if (!order)
+        return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for its list of tensors", x->source.path);
+    for (size_t i = 0; i < n; i++)
+        order[i] = &x->index.tensors[i];
+    qsort(order, n, sizeof(*order), by_address);
+    for (size_t i = 1; i < n; i++)
+        if ((const char *)order[i]->data < (const char *)order[i - 1]->data + order[i - 1]->bytes)
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' and '%.100s' overlap", x->source.path, order[i - 1]->name,
+                           order[i]->name);
     return FJ_OK;
 }
 
-static fj_status read_all(gguf *x, fj_err *err)
+static fj_status read_alignment(const fj_gguf *x, size_t *out, fj_err *err)
+{
+    const fj_gguf_value *v = fj_gguf_find(&x->source, "general.alignment");
+    int64_t alignment = fj_gguf_int(v, v ? -1 : 32);
+    if (alignment < 1 || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: 'general.alignment' is no power of 2 up to %d", x->source.path,
+                       MAX_ALIGNMENT);
+    *out = (size_t)alignment;
+    return FJ_OK;
+}
+
+static fj_status read_tensors(fj_gguf *x, fj_cursor *c, uint64_t n, fj_err *err)
+{
+    size_t alignment = 0;
+    if (n > fj_cursor_left(c) / LEAST_TENSOR)
+        return cut(x, fj_cursor_left(c) / LEAST_TENSOR, n, err);
+    if (n > MAX_TENSORS)
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: %" PRIu64 " tensors, at most %d are read", x->source.path, n,
+                       MAX_TENSORS);
+    uint64_t *offsets = fj_arena_array(x->arena, n, sizeof *offsets);
+    if (!offsets || !fj_index_init(&x->index, x->arena, n))
+        return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for a list of %" PRIu64 " tensors", x->source.path, n);
+    fj_status st = read_alignment(x, &alignment, err);
+    for (size_t i = 0; !st && i < n; i++)
+        st = read_tensor(x, c, i, n, &offsets[i], err);
+    size_t start = st ? 0 : (c->at + alignment - 1) / alignment * alignment;
+    for (size_t i = 0; !st && i < n; i++)
+        st = place(x, &x->index.tensors[i], start, offsets[i], alignment, err);
+    return st ? st : check_overlap(x, err);
+}
+
+/* ---- the file -------------------------------------------------------------------------------------------------------------------- */
+
+static fj_status check_version(const fj_gguf *x, uint32_t version, fj_err *err)
+{
+    if (version == 2 || version == 3)
+        return FJ_OK;
+    bool is_big_endian = version && version < UINT32_MAX && !(version & 0xffff);
+    (void)fj_fail(err, FJ_ERR_FORMAT, "%s: GGUF version %" PRIu32 "%s, versions 2 and 3 are read", x->source.path,
+                  is_big_endian ? __builtin_bswap32(version) : version,
+                  is_big_endian ? " for big-endian machines" : "");
+    return fj_hint(err, "convert the model again with a current program");
+}
+
+/* A model may be cut into several files on purpose. */
+static fj_status check_parts(const fj_gguf *x, fj_err *err)
+{
+    int64_t parts = fj_gguf_int(fj_gguf_find(&x->source, "split.count"), 1);
+    if (parts <= 1)
+        return FJ_OK;
+    (void)fj_fail(err, FJ_ERR_FORMAT, "%s: part %lld of %lld of a model", x->source.path,
+                  (long long)fj_gguf_int(fj_gguf_find(&x->source, "split.no"), 0) + 1, (long long)parts);
+    return fj_hint(err, "this build reads models of one file; join the parts: llama-gguf-split --merge");
+}
+
+static fj_status read_all(fj_gguf *x, fj_err *err)
 {
     fj_cursor c = fj_cursor_over(x->bytes, x->len);
-    uint32_t magic = fj_cursor_u32(&c), version = fj_cursor_u32(&c);
-    if (x->len >= 7 && !memcmp(x->bytes, "version", 7)) {
-        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: a pointer of Git LFS, not the file itself", x->source.path);
-        return fj_hint(err, "fetch the real file: git lfs pull, or download it again");
-    }
-    if (c.bad || magic != 0x46554747u)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: not a GGUF file", x->source.path);
-    if (version < 2 || version > 3)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: GGUF version %u, versions 2 and 3 are read", x->source.path, version);
+    if (!fj_text_is(fj_cursor_take(&c, 4), "GGUF"))
+        return fj_wrong_file(x->source.path, x->bytes, x->len, "GGUF", err);
+    uint32_t version = fj_cursor_u32(&c);
     uint64_t n_tensors = fj_cursor_u64(&c), n_values = fj_cursor_u64(&c);
-    if (c.bad || n_values > fj_cursor_left(&c) / LEAST_ENTRY || n_tensors > fj_cursor_left(&c) / (LEAST_TENSOR - 8))
-        return cut(x, "its header", err);
-    x->values = fj_arena_array(x->arena, n_values, sizeof *x->values);
-    if (!x->values)
-        return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for its metadata", x->source.path);
-    for (uint64_t i = 0; i < n_values; i++) {
-        fj_status st = read_value(x, &c, &x->values[i], err);
-        if (st)
-            return st;
-        x->n_values++;
+    fj_status st = check_version(x, version, err);
+    if (!st && c.bad) {
+        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: the file ends in its header, at %zu bytes", x->source.path, x->len);
+        return fj_hint(err, FJ_GGUF_GET_AGAIN);
     }
-    fj_status st = read_tensors(x, &c, n_tensors, err);
+    if (!st)
+        st = fj_gguf_read_metadata(x, &c, n_values, err);
+    if (!st)
+        st = check_parts(x, err);
+    if (!st)
+        st = read_tensors(x, &c, n_tensors, err);
     return st ? st : fj_gguf_read_config(&x->source, &x->source.config, err);
 }
 
 static fj_status open_gguf(const char *path, fj_map *map, const void *data, size_t len, fj_source **out, fj_err *err)
 {
     fj_arena *arena = fj_arena_new();
-    gguf *x = arena ? fj_arena_take(arena, sizeof *x) : NULL;
+    fj_gguf *x = arena ? fj_arena_take(arena, sizeof *x) : NULL;
     if (!x) {
         fj_arena_free(arena);
         fj_map_close(map);
         return fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
     }
-    *x = (gguf){ .arena = arena, .map = map, .bytes = data, .len = len };
+    *x = (fj_gguf){ .arena = arena, .map = map, .bytes = data, .len = len };
     x->source = (fj_source){ .path = fj_arena_text(arena, path, strlen(path)),
                              .naming = FJ_NAMING_GGUF,
                              .count = count,
@@ -330,7 +273,7 @@ fj_status fj_gguf_open(const char *path, fj_source **out, fj_err *err)
     fj_map *map = NULL;
     fj_status st = fj_map_open(path, &map, err);
     if (st)
-        return err->status = FJ_ERR_FORMAT;
+        return err->status = st == FJ_ERR_FAILED ? FJ_ERR_FORMAT : st; /* it is the model that is not there */
     return open_gguf(path, map, map->data, map->len, out, err);
 }
 

@@ -9,7 +9,8 @@
 enum { ALIGNMENT = 32, VERSION = 3 };
 
 typedef struct entry {
-    char *key;
+    char *key; /* len bytes, no NUL */
+    size_t len;
     fj_str bytes; /* key, type and value, encoded */
 } entry;
 
@@ -47,7 +48,7 @@ static void add_text(fj_str *s, const char *text, size_t len)
 static fj_str *value_of(fj_gguf_writer *w, const char *key, size_t len, uint32_t kind)
 {
     size_t i = 0;
-    while (i < w->n && (strlen(w->entries[i].key) != len || memcmp(w->entries[i].key, key, len)))
+    while (i < w->n && (w->entries[i].len != len || memcmp(w->entries[i].key, key, len)))
         i++;
     if (i == w->n && w->n == w->cap) {
         size_t cap = w->cap ? 2 * w->cap : 64;
@@ -61,11 +62,12 @@ static fj_str *value_of(fj_gguf_writer *w, const char *key, size_t len, uint32_t
     }
     entry *e = &w->entries[i];
     if (i == w->n) {
-        *e = (entry){ .key = strndup(key, len) };
+        *e = (entry){ .key = malloc(len + 1), .len = len };
         if (!e->key) {
             w->failed = true;
             return NULL;
         }
+        memcpy(e->key, key, len);
         w->n++;
     }
     fj_str_clear(&e->bytes);
@@ -133,9 +135,15 @@ void fj_gguf_set_i32s(fj_gguf_writer *w, const char *key, const int32_t *values,
         fj_str_add(s, values, n * sizeof *values);
 }
 
+/* What is true of one file only: where its tensors lie. */
+static bool is_of_its_file(fj_text key)
+{
+    return fj_text_is(key, "general.alignment") || fj_text_starts(key, "split.");
+}
+
 void fj_gguf_copy(fj_gguf_writer *w, const fj_gguf_value *v)
 {
-    fj_str *s = value_of(w, v->key.data, v->key.len, v->kind);
+    fj_str *s = is_of_its_file(v->key) ? NULL : value_of(w, v->key.data, v->key.len, v->kind);
     if (!s)
         return;
     if (v->kind == FJ_GGUF_ARRAY) {
@@ -166,6 +174,34 @@ static fj_status pad(fj_gguf_writer *w, size_t bytes, fj_err *err)
     return write_all(w, zeros, padded(bytes) - bytes, err);
 }
 
+static fj_status check_tensor(const fj_tensor *t, fj_err *err)
+{
+    size_t bytes = 0;
+    if (t->dtype->gguf < 0)
+        return fj_fail(err, FJ_ERR_ARG, "GGUF has no type %s ('%s')", t->dtype->name, t->name);
+    if (fj_shape_cols(&t->shape) % t->dtype->block_len)
+        return fj_fail(err, FJ_ERR_ARG, "'%s' has rows of %lld values, %s comes in blocks of %d", t->name,
+                       (long long)fj_shape_cols(&t->shape), t->dtype->name, t->dtype->block_len);
+    if (!fj_dtype_bytes(t->dtype, fj_shape_count(&t->shape), &bytes) || bytes != t->bytes || !bytes)
+        return fj_fail(err, FJ_ERR_ARG, "'%s' has %zu bytes, its shape and type %zu", t->name, t->bytes, bytes);
+    return FJ_OK;
+}
+
+/* Readers find tensors by name. */
+static fj_status check_names(const fj_tensor *list, size_t n, fj_err *err)
+{
+    fj_index names;
+    fj_arena *arena = fj_arena_new();
+    fj_status st = arena && fj_index_init(&names, arena, n)
+                       ? FJ_OK
+                       : fj_fail(err, FJ_ERR_MEMORY, "no memory for a GGUF header");
+    for (size_t i = 0; !st && i < n; i++)
+        if (!fj_index_add(&names, &list[i]))
+            st = fj_fail(err, FJ_ERR_ARG, "'%s' is given twice", list[i].name);
+    fj_arena_free(arena);
+    return st;
+}
+
 static fj_status make_head(fj_gguf_writer *w, const fj_tensor *list, size_t n, fj_str *head, fj_err *err)
 {
     uint64_t offset = 0;
@@ -178,8 +214,9 @@ static fj_status make_head(fj_gguf_writer *w, const fj_tensor *list, size_t n, f
         head->failed |= w->entries[i].bytes.failed;
     }
     for (size_t i = 0; i < n; i++) {
-        if (list[i].dtype->gguf < 0)
-            return fj_fail(err, FJ_ERR_ARG, "GGUF has no type %s ('%s')", list[i].dtype->name, list[i].name);
+        fj_status st = check_tensor(&list[i], err);
+        if (st)
+            return st;
         add_text(head, list[i].name, strlen(list[i].name));
         add_u32(head, (uint32_t)list[i].shape.rank);
         for (int d = list[i].shape.rank - 1; d >= 0; d--)
@@ -197,8 +234,9 @@ fj_status fj_gguf_create(fj_gguf_writer *w, const char *path, const fj_tensor *l
     fj_str head = { 0 };
     w->sizes = calloc(n + 1, sizeof *w->sizes);
     w->n_tensors = n;
-    fj_status st = w->sizes ? make_head(w, list, n, &head, err)
-                            : fj_fail(err, FJ_ERR_MEMORY, "no memory to write %s", path);
+    fj_status st = w->sizes ? check_names(list, n, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to write %s", path);
+    if (!st)
+        st = make_head(w, list, n, &head, err);
     uint64_t total = head.len;
     for (size_t i = 0; !st && i < n; i++)
         total += padded(list[i].bytes);
@@ -219,7 +257,11 @@ fj_status fj_gguf_create(fj_gguf_writer *w, const char *path, const fj_tensor *l
 
 fj_status fj_gguf_add(fj_gguf_writer *w, const void *data, size_t bytes, fj_err *err)
 {
-    fj_assert(w->tensor < w->n_tensors && bytes <= w->sizes[w->tensor] - w->in_tensor);
+    if (!bytes)
+        return FJ_OK;
+    if (w->tensor == w->n_tensors || bytes > w->sizes[w->tensor] - w->in_tensor)
+        return fj_fail(err, FJ_ERR_ARG, "%s: more bytes than tensor %zu of %zu has", w->out.path, w->tensor + 1,
+                       w->n_tensors);
     fj_status st = write_all(w, data, bytes, err);
     w->in_tensor += bytes;
     if (st || w->in_tensor < w->sizes[w->tensor])
@@ -232,8 +274,12 @@ fj_status fj_gguf_add(fj_gguf_writer *w, const void *data, size_t bytes, fj_err 
 
 fj_status fj_gguf_commit(fj_gguf_writer *w, fj_err *err)
 {
-    fj_assert(w->tensor == w->n_tensors);
-    fj_status st = fj_out_commit(&w->out, err);
+    fj_status st = FJ_OK;
+    if (w->tensor == w->n_tensors)
+        st = fj_out_commit(&w->out, err);
+    else
+        st = fj_fail(err, FJ_ERR_ARG, "%s: the bytes of %zu of %zu tensors were given", w->out.path, w->tensor,
+                     w->n_tensors);
     fj_gguf_abort(w);
     return st;
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * safetensors: u64 length of the header, the header as a JSON object { name: {dtype, shape, data_offsets} }, the data.
- * Source: the format's description in the safetensors repository. Offsets count from the end of the header; tensors lie one behind
- * the other without holes. */
+ * Sources over safetensors: one file, or a folder with one file or several that an index names. What a file holds is read in
+ * safetensors_header.c. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cursor.h"
 #include "formats/formats.h"
-#include "formats/index.h"
+#include "formats/safetensors_internal.h"
 
-enum { MAX_HEADER = 100 << 20, MAX_SHARDS = 4096, MAX_TENSORS = 1 << 20 };
+enum { MAX_SHARDS = 4096, MAX_TENSORS = 1 << 20 };
 
 typedef struct shard {
     fj_map *map;
@@ -103,130 +101,15 @@ static fj_status new_source(const char *path, size_t n_shards, fj_json *config, 
     return x->source.path && x->source.config ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
 }
 
-/* Length and text of the header; *data is what lies behind it. */
-static fj_status read_header(shard *h, fj_text *data, fj_err *err)
-{
-    fj_cursor c = fj_cursor_over(h->data, h->len);
-    uint64_t n = fj_cursor_u64(&c);
-    if (h->len >= 7 && !memcmp(h->data, "version", 7)) {
-        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: a pointer of Git LFS, not the file itself", h->name);
-        return fj_hint(err, "fetch the real file: git lfs pull, or download it again");
-    }
-    if (c.bad || n > MAX_HEADER || n > fj_cursor_left(&c)) {
-        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: not safetensors: a header of %llu bytes in a file of %zu", h->name,
-                      (unsigned long long)n, h->len);
-        return fj_hint(err, "the download may have been cut; get the file again");
-    }
-    fj_text text = fj_cursor_take(&c, n);
-    *data = (fj_text){ (const char *)h->data + c.at, fj_cursor_left(&c) };
-    fj_status st = fj_json_parse(text.data, text.len, h->name, true, &h->header, err);
-    if (!st && !fj_json_is_object(h->header))
-        st = fj_fail(err, FJ_ERR_FORMAT, "%s: the header is not an object", h->name);
-    return st;
-}
-
-static fj_status read_shape(const shard *h, const char *name, const fj_json *dims, fj_shape *out, int64_t *n,
-                            fj_err *err)
-{
-    size_t rank = fj_json_len(dims);
-    if (!fj_json_is_array(dims) || rank > FJ_MAX_RANK)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has %zu dimensions, at most %d are read", h->name, name, rank,
-                       FJ_MAX_RANK);
-    *out = (fj_shape){ .rank = (int)rank };
-    *n = 1;
-    for (size_t i = 0; i < rank; i++) {
-        out->dim[i] = fj_json_int(fj_json_at(dims, i), -1);
-        if (out->dim[i] < 0 || __builtin_mul_overflow(*n, out->dim[i], n))
-            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has a shape that is no shape", h->name, name);
-    }
-    return FJ_OK;
-}
-
-static fj_status read_tensor(const shard *h, const char *name, const fj_json *v, fj_text data, fj_tensor *out,
-                             fj_err *err)
-{
-    const fj_json *offsets = fj_json_get(v, "data_offsets");
-    const char *type = fj_json_string(fj_json_get(v, "dtype"), "");
-    int64_t n = 0, first = fj_json_int(fj_json_at(offsets, 0), -1), end = fj_json_int(fj_json_at(offsets, 1), -1);
-    size_t bytes = 0;
-    *out = (fj_tensor){ .name = name, .dtype = fj_dtype_by_safetensors(type) };
-    if (!out->dtype)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type '%s', which is not known", h->name, name, type);
-    fj_status st = read_shape(h, name, fj_json_get(v, "shape"), &out->shape, &n, err);
-    if (st)
-        return st;
-    if (first < 0 || end < first || (uint64_t)end > data.len) {
-        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies at %lld to %lld of %zu bytes", h->name, name, (long long)first,
-                      (long long)end, data.len);
-        return fj_hint(err, "the download may have been cut; get the file again");
-    }
-    if (!fj_dtype_bytes(out->dtype, n, &bytes) || bytes != (size_t)(end - first))
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has %lld bytes, its shape and type need %zu", h->name, name,
-                       (long long)(end - first), bytes);
-    out->data = data.data + first;
-    out->bytes = bytes;
-    return FJ_OK;
-}
-
-static int by_address(const void *a, const void *b)
-{
-    const fj_tensor *x = *(const fj_tensor *const *)a, *y = *(const fj_tensor *const *)b;
-    if (x->data != y->data)
-        return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
-    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
-}
-
-/* The specification: no holes, no overlap. */
-static fj_status check_cover(const safetensors *x, size_t first, fj_text data, const shard *h, fj_err *err)
-{
-    size_t n = x->index.n - first, end = 0;
-    const fj_tensor **order = malloc((n + 1) * sizeof(*order));
-    fj_status st = order ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to check %s", h->name);
-    for (size_t i = 0; !st && i < n; i++)
-        order[i] = &x->index.tensors[first + i];
-    if (!st)
-        qsort(order, n, sizeof(*order), by_address);
-    for (size_t i = 0; !st && i < n; i++) {
-        size_t start = (size_t)((const char *)order[i]->data - data.data);
-        if (start != end)
-            st = fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' %s the tensor before it", h->name, order[i]->name,
-                         start < end ? "overlaps" : "leaves a hole behind");
-        end = start + order[i]->bytes;
-    }
-    if (!st && end != data.len)
-        st = fj_fail(err, FJ_ERR_FORMAT, "%s: %zu bytes behind the last tensor", h->name, data.len - end);
-    free(order);
-    return st;
-}
-
-/* Tensors of shard i whose header has been read. */
-static fj_status add_tensors(safetensors *x, size_t i, fj_text data, fj_err *err)
-{
-    const shard *h = &x->shards[i];
-    size_t first = x->index.n;
-    for (void *it = fj_json_first(h->header); it; it = fj_json_next(h->header, it)) {
-        const char *name = fj_json_key(it);
-        fj_tensor t;
-        if (!strcmp(name, "__metadata__"))
-            continue;
-        fj_status st = read_tensor(h, name, fj_json_member(it), data, &t, err);
-        if (st)
-            return st;
-        x->shard_of[x->index.n] = (uint32_t)i;
-        if (!fj_index_add(&x->index, &t))
-            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is in two files", h->name, name);
-    }
-    return check_cover(x, first, data, h, err);
-}
-
 static fj_status read_shards(safetensors *x, fj_err *err)
 {
     size_t total = 0;
     fj_text *data = fj_arena_array(x->arena, x->n_shards, sizeof *data);
     fj_status st = data ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", x->source.path);
     for (size_t i = 0; !st && i < x->n_shards; i++) {
-        st = read_header(&x->shards[i], &data[i], err);
-        total += st ? 0 : fj_json_len(x->shards[i].header);
+        shard *h = &x->shards[i];
+        st = fj_safetensors_header(h->data, h->len, h->name, &h->header, &data[i], err);
+        total += fj_json_len(h->header);
     }
     if (!st && total > MAX_TENSORS)
         st = fj_fail(err, FJ_ERR_FORMAT, "%s: %zu tensors, at most %d are read", x->source.path, total, MAX_TENSORS);
@@ -235,22 +118,29 @@ static fj_status read_shards(safetensors *x, fj_err *err)
         if (!x->shard_of || !fj_index_init(&x->index, x->arena, total))
             st = fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %zu tensors", total);
     }
-    for (size_t i = 0; !st && i < x->n_shards; i++)
-        st = add_tensors(x, i, data[i], err);
+    for (size_t i = 0; !st && i < x->n_shards; i++) {
+        size_t first = x->index.n;
+        st = fj_safetensors_tensors(x->shards[i].header, data[i], x->shards[i].name, &x->index, err);
+        for (size_t t = first; t < x->index.n; t++)
+            x->shard_of[t] = (uint32_t)i;
+    }
     return st;
 }
 
 static fj_status map_shard(shard *h, const char *path, fj_arena *arena, fj_err *err)
 {
     fj_status st = fj_map_open(path, &h->map, err);
+    if (st == FJ_ERR_FAILED)
+        return err->status = FJ_ERR_FORMAT; /* it is the model that is not there */
     if (st)
-        return err->status = FJ_ERR_FORMAT;
+        return st;
     h->data = h->map->data;
     h->len = h->map->len;
     h->name = fj_arena_text(arena, path, strlen(path));
     return h->name ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
 }
 
+/* Reads what was mapped, when that went well; a failure frees x. */
 static fj_status finish(safetensors *x, fj_status st, fj_source **out, fj_err *err)
 {
     if (!st)
@@ -283,26 +173,67 @@ fj_status fj_safetensors_open_bytes(const void *data, size_t len, fj_source **ou
     return finish(x, st, out, err);
 }
 
-/* The files that the index names, each once, in order of appearance. */
-static fj_status list_shards(const fj_json *index, const char *path, const char **names, size_t *n, fj_err *err)
+/* ---- several files --------------------------------------------------------------------------------------------------------------- */
+
+/* A name in the folder itself: an index must not lead anywhere else. */
+static bool is_plain(const char *name)
 {
-    const fj_json *map = fj_json_get(index, "weight_map");
-    *n = 0;
-    if (!fj_json_len(map))
+    static const char suffix[] = ".safetensors";
+    size_t n = strlen(name), k = sizeof suffix - 1;
+    return n > k && !strcmp(name + n - k, suffix) && name[0] != '.' && !strpbrk(name, "/\\");
+}
+
+/* The files that the index names, each once, in order of appearance, as the names of a list of tensors without values. */
+static fj_status list_shards(const fj_json *map, const char *path, fj_arena *arena, fj_index *files, fj_err *err)
+{
+    if (!fj_json_is_object(map) || !fj_json_len(map))
         return fj_fail(err, FJ_ERR_FORMAT, "%s: no weight_map", path);
-    for (void *it = fj_json_first(map); it; it = fj_json_next(map, it)) {
-        const char *name = fj_json_string(fj_json_member(it), "");
-        size_t i = 0;
-        if (!*name || strchr(name, '/') || name[0] == '.')
-            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' lies in '%s', which is no plain file name", path,
-                           fj_json_key(it), name);
-        while (i < *n && strcmp(names[i], name))
-            i++;
-        if (i < *n)
-            continue;
-        if (*n == MAX_SHARDS)
+    if (!fj_index_init(files, arena, MAX_SHARDS + 1))
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
+    for (void *i = fj_json_first(map); i; i = fj_json_next(map, i)) {
+        fj_tensor file = { .name = fj_json_string(fj_json_member(i), "") };
+        if (!is_plain(file.name))
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' lies in '%.100s', which is no plain .safetensors name",
+                           path, fj_json_key(i), file.name);
+        (void)fj_index_add(files, &file); /* false: known already */
+        if (files->n > MAX_SHARDS)
             return fj_fail(err, FJ_ERR_FORMAT, "%s: more than %d files", path, MAX_SHARDS);
-        names[(*n)++] = name;
+    }
+    return FJ_OK;
+}
+
+static fj_status map_shards(safetensors *x, const fj_index *files, const char *index_path, fj_err *err)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        char *path = fj_path_join(x->source.path, files->tensors[i].name);
+        if (!path)
+            return fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", x->source.path);
+        fj_status st = FJ_OK;
+        if (fj_path_exists(path)) {
+            st = map_shard(&x->shards[i], path, x->arena, err);
+        } else {
+            st = fj_fail(err, FJ_ERR_FORMAT, "%s: names '%s', file %zu of %zu, which is not there", index_path,
+                         files->tensors[i].name, i + 1, files->n);
+            (void)fj_hint(err, "the download is not complete; get all files of the model");
+        }
+        free(path);
+        if (st)
+            return st;
+    }
+    return FJ_OK;
+}
+
+/* Each tensor of the index must be in the file that the index says. (Files may hold more.) */
+static fj_status check_places(const safetensors *x, const fj_json *map, const fj_index *files, const char *path,
+                              fj_err *err)
+{
+    for (void *i = fj_json_first(map); i; i = fj_json_next(map, i)) {
+        const char *name = fj_json_key(i), *file = fj_json_string(fj_json_member(i), "");
+        const fj_tensor *t = fj_index_find(&x->index, name);
+        size_t wanted = (size_t)(fj_index_find(files, file) - files->tensors);
+        if (t && x->shard_of[t - x->index.tensors] == wanted)
+            continue;
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' should lie in '%s', which does not have it", path, name, file);
     }
     return FJ_OK;
 }
@@ -310,26 +241,45 @@ static fj_status list_shards(const fj_json *index, const char *path, const char 
 static fj_status open_sharded(const char *folder, const char *index_path, fj_json *config, fj_source **out, fj_err *err)
 {
     fj_json *index = NULL;
+    fj_source *opened = NULL;
     safetensors *x = NULL;
-    size_t n = 0;
-    const char **names = calloc(MAX_SHARDS, sizeof *names);
-    fj_status st = names ? fj_json_load(index_path, &index, err)
+    fj_index files = { 0 };
+    fj_arena *arena = fj_arena_new();
+    fj_status st = arena ? fj_json_load(index_path, &index, err)
                          : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
+    const fj_json *map = fj_json_get(index, "weight_map");
     if (!st)
-        st = list_shards(index, index_path, names, &n, err);
+        st = list_shards(map, index_path, arena, &files, err);
     if (!st)
-        st = new_source(folder, n, config, &x, err);
-    for (size_t i = 0; !st && i < n; i++) {
-        char *path = fj_path_join(folder, names[i]);
-        st = path ? map_shard(&x->shards[i], path, x->arena, err)
-                  : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
+        st = new_source(folder, files.n, config, &x, err);
+    if (!st)
+        st = map_shards(x, &files, index_path, err);
+    if (x)
+        st = finish(x, st, &opened, err);
+    if (!st)
+        st = check_places(x, map, &files, index_path, err);
+    if (!st)
+        *out = opened;
+    else if (opened)
+        close_source(opened);
+    fj_json_free(index);
+    fj_arena_free(arena);
+    return st;
+}
+
+/* Neither model.safetensors nor its index. */
+static fj_status no_weights(const char *folder, fj_err *err)
+{
+    static const char *const others[] = { "pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth" };
+    (void)fj_fail(err, FJ_ERR_FORMAT, "%s: no model.safetensors and no model.safetensors.index.json", folder);
+    (void)fj_hint(err, "a model folder has config.json and its weights as safetensors");
+    for (size_t i = 0; i < FJ_LEN(others); i++) {
+        char *path = fj_path_join(folder, others[i]);
+        if (path && fj_path_exists(path))
+            (void)fj_hint(err, "%s is PyTorch's form; this build reads safetensors", others[i]);
         free(path);
     }
-    if (x)
-        st = finish(x, st, out, err);
-    fj_json_free(index);
-    free(names);
-    return st;
+    return err->status;
 }
 
 fj_status fj_safetensors_open_folder(const char *folder, fj_source **out, fj_err *err)
@@ -350,10 +300,8 @@ fj_status fj_safetensors_open_folder(const char *folder, fj_source **out, fj_err
         st = fj_safetensors_open_file(one, config, out, err);
     else if (!st && fj_path_exists(index))
         st = open_sharded(folder, index, config, out, err);
-    else if (!st) {
-        st = fj_fail(err, FJ_ERR_FORMAT, "%s: no model.safetensors and no model.safetensors.index.json", folder);
-        (void)fj_hint(err, "a model folder has config.json and its weights as safetensors");
-    }
+    else if (!st)
+        st = no_weights(folder, err);
     fj_json_free(config);
     free(config_path);
     free(one);

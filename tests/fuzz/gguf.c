@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * GGUF: what opens can be walked (metadata, arrays, configuration, tensors), and lies inside the bytes. */
+#include <stdint.h>
+#include <string.h>
+
+#include "formats/formats.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_inside(const void *at, size_t len, const uint8_t *data, size_t size)
+{
+    const uint8_t *first = at;
+    fj_assert(!len || (first >= data && first <= data + size && len <= (size_t)(data + size - first)));
+}
+
+static void walk_value(const fj_source *s, const fj_gguf_value *v, const uint8_t *data, size_t size)
+{
+    size_t at = 0;
+    uint64_t n = 0;
+    fj_text text;
+    check_inside(v->key.data, v->key.len, data, size);
+    check_inside(v->bytes.data, v->bytes.len, data, size);
+    (void)fj_gguf_int(v, 0);
+    (void)fj_gguf_real(v, 0);
+    (void)fj_gguf_text(v);
+    for (; fj_gguf_next_string(v, &at, &text); n++)
+        check_inside(text.data, text.len, data, size);
+    fj_assert(v->kind != FJ_GGUF_ARRAY || v->element != FJ_GGUF_STRING || n == v->count);
+    for (uint64_t i = 0; i < v->count; i++)
+        (void)fj_gguf_number_at(v, i);
+    if (!memchr(v->key.data, 0, v->key.len)) {
+        fj_str key = { 0 };
+        fj_str_add(&key, v->key.data, v->key.len);
+        fj_assert(key.failed || fj_gguf_find(s, key.data) == v);
+        fj_str_free(&key);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fj_err err = { 0 };
+    fj_source *s = NULL;
+    if (fj_gguf_open_bytes(data, size, &s, &err)) {
+        fj_assert(err.status == FJ_ERR_FORMAT && strlen(err.message) > 0 && !s);
+        return 0;
+    }
+    fj_gguf_writer *w = fj_gguf_writer_new();
+    for (size_t i = 0; i < fj_gguf_count(s); i++) {
+        walk_value(s, fj_gguf_at(s, i), data, size);
+        if (w)
+            fj_gguf_copy(w, fj_gguf_at(s, i));
+    }
+    for (size_t i = 0; i < s->count(s); i++) {
+        const fj_tensor *t = s->at(s, i);
+        fj_assert(s->find(s, t->name) == t && t->bytes > 0);
+        check_inside(t->data, t->bytes, data, size);
+        s->will_need(s, t);
+        s->give_back(s, t);
+    }
+    fj_str text = { 0 };
+    fj_assert(fj_json_is_object(s->config) && fj_json_write(s->config, 0, 9, &text));
+    if (w)
+        (void)fj_gguf_set_config(w, s->config, &err);
+    fj_gguf_abort(w);
+    fj_str_free(&text);
+    s->close(s);
+    return 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * safetensors: what opens can be walked, lies inside the bytes, and fills them. */
+#include <stdint.h>
+#include <string.h>
+
+#include "formats/formats.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fj_err err = { 0 };
+    fj_source *s = NULL;
+    size_t sum = 0;
+    if (fj_safetensors_open_bytes(data, size, &s, &err)) {
+        fj_assert(err.status == FJ_ERR_FORMAT && strlen(err.message) > 0 && !s);
+        return 0;
+    }
+    for (size_t i = 0; i < s->count(s); i++) {
+        const fj_tensor *t = s->at(s, i);
+        const uint8_t *first = t->data;
+        size_t bytes = 0;
+        fj_assert(first >= data && first <= data + size && t->bytes <= (size_t)(data + size - first));
+        fj_assert(fj_dtype_bytes(t->dtype, fj_shape_count(&t->shape), &bytes) && bytes == t->bytes);
+        fj_assert(s->find(s, t->name) == t);
+        s->will_need(s, t);
+        s->give_back(s, t);
+        sum += t->bytes;
+    }
+    uint64_t header;
+    memcpy(&header, data, sizeof header);
+    fj_assert(8 + header + sum == size);
+    s->close(s);
+    return 0;
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Seeds for the fuzzers of file formats: tests/fuzz/corpus/{safetensors,gguf}, a few hundred bytes each.
+
+Usage: formats.py            writes them, from the repository's root; needs nothing but Python
+"""
+import json
+import pathlib
+import struct
+
+CORPUS = pathlib.Path("tests/fuzz/corpus")
+
+
+def safetensors(entries, data, metadata=None):
+    header = {"__metadata__": metadata} if metadata else {}
+    for name, dtype, shape, first, end in entries:
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [first, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + bytes(range(data))
+
+
+def text(s):
+    return struct.pack("<Q", len(s)) + s.encode()
+
+
+U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
+FORM = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?", U64: "Q", I64: "q", F64: "d"}
+
+
+def value(kind, v):
+    if kind == STRING:
+        return text(v)
+    if kind == ARRAY:
+        element, items = v
+        return struct.pack("<IQ", element, len(items)) + b"".join(value(element, i) for i in items)
+    return struct.pack("<" + FORM[kind], v)
+
+
+def gguf(metadata, tensors, data, version=3, alignment=32):
+    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
+    for key, kind, v in metadata:
+        out += text(key) + struct.pack("<I", kind) + value(kind, v)
+    for name, dims, kind, offset in tensors:
+        out += text(name) + struct.pack("<I", len(dims)) + struct.pack("<%dQ" % len(dims), *dims)
+        out += struct.pack("<IQ", kind, offset)
+    out += bytes(-len(out) % alignment)
+    return out + bytes(i % 256 for i in range(data))
+
+
+LLAMA = [
+    ("general.architecture", STRING, "llama"), ("llama.block_count", U32, 1), ("llama.context_length", U32, 64),
+    ("llama.embedding_length", U32, 8), ("llama.feed_forward_length", U32, 16), ("llama.attention.head_count", U32, 2),
+    ("llama.attention.head_count_kv", ARRAY, (I32, [1])), ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
+    ("llama.rope.freq_base", F32, 10000.0), ("llama.rope.dimension_count", U32, 4),
+    ("llama.rope.scaling.type", STRING, "linear"), ("llama.rope.scaling.factor", F32, 4.0),
+]
+VOCABULARY = [
+    ("tokenizer.ggml.model", STRING, "gpt2"), ("tokenizer.ggml.pre", STRING, "default"),
+    ("tokenizer.ggml.tokens", ARRAY, (STRING, ["a", "b", "ab", "<s>"])),
+    ("tokenizer.ggml.token_type", ARRAY, (I32, [1, 1, 1, 3])), ("tokenizer.ggml.merges", ARRAY, (STRING, ["a b"])),
+    ("tokenizer.ggml.eos_token_id", U32, 3), ("tokenizer.chat_template", STRING, "{{ messages }}"),
+]
+KINDS = [
+    ("u8", U8, 1), ("i8", I8, -1), ("u16", U16, 2), ("i16", I16, -2), ("u32", U32, 3), ("i32", I32, -3), ("f32", F32, 0.5),
+    ("bool", BOOL, True), ("u64", U64, 4), ("i64", I64, -4), ("f64", F64, 0.25), ("text", STRING, "ñ"),
+    ("doubles", ARRAY, (F64, [1.0, 2.0])), ("general.alignment", U32, 64),
+]
+
+FILES = {
+    "safetensors/one.bin": safetensors([("x", "F32", [2, 3], 0, 24)], 24, {"format": "pt"}),
+    "safetensors/types.bin": safetensors(
+        [("a", "BF16", [2], 0, 4), ("b", "F16", [], 4, 6), ("c", "BOOL", [1, 1, 3], 6, 9), ("d", "I64", [0], 9, 9)], 9),
+    "safetensors/empty.bin": safetensors([], 0),
+    "safetensors/overlap.bin": safetensors([("x", "U8", [4], 0, 4), ("y", "U8", [4], 2, 6)], 6),
+    "safetensors/cut.bin": safetensors([("x", "F64", [4], 0, 32)], 20),
+    "safetensors/escapes.bin": safetensors([("\"\\{\u00f1\ud83d\ude00", "U8", [1], 0, 1)], 1, {"k": "[}\""}),
+    "gguf/llama.bin": gguf(LLAMA, [("token_embd.weight", [8, 4], 0, 0), ("blk.0.attn_q.bias", [8], 0, 128)], 160),
+    "gguf/vocabulary.bin": gguf(LLAMA[:1] + VOCABULARY, [], 0),
+    "gguf/kinds.bin": gguf(KINDS, [("q", [32, 1, 1, 2], 8, 0), ("k", [256], 12, 128)], 272, 2, 64),
+    "gguf/retired.bin": gguf([], [("w", [32], 4, 0)], 32),
+    "gguf/nested.bin": gguf([("x", ARRAY, (ARRAY, [(U8, [1])]))], [], 0),
+    "gguf/part.bin": gguf([("split.count", U16, 2)], [], 0),
+}
+
+if __name__ == "__main__":
+    for name, data in FILES.items():
+        path = CORPUS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
