@@ -348,8 +348,7 @@ TEST(gguf_says_what_is_wrong_with_a_header)
     check_broken(&file, "the file ends in its header, at 20 bytes", GET_AGAIN);
     fj_str_clear(&file);
     fj_str_add_text(&file, "version https://git-lfs.github.com/spec/v1\n");
-    check_broken(&file, "not GGUF: a pointer of Git LFS, not the file itself",
-                 "fetch the real file: git lfs pull, or download it again");
+    check_broken(&file, "not GGUF: a pointer of Git LFS", "fetch the real file: git lfs pull, or download it again");
     fj_str_clear(&file);
     put_safetensors(&file, "{\"x\":{}}", 0);
     check_broken(&file, "not GGUF: a safetensors file", "give the folder that has config.json and the weights");

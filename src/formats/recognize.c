@@ -14,7 +14,7 @@ typedef struct kind {
 #define AGAIN "fetch the real file: git lfs pull, or download it again"
 
 static const kind kinds[] = {
-    { 0, "version https://git-lfs", "a pointer of Git LFS, not the file itself", AGAIN },
+    { 0, "version https://git-lfs", "a pointer of Git LFS", AGAIN },
     { 0, "<!doctype", "a web page", "the download went wrong; get the file again" },
     { 0, "<html", "a web page", "the download went wrong; get the file again" },
     { 0, "GGUF", "a GGUF file", "give the file itself as MODEL" },

@@ -166,7 +166,7 @@ static void check_bytes(const char *bytes, size_t len, const char *message, cons
 TEST(safetensors_says_what_a_file_is_that_is_none)
 {
     static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n";
-    check_bytes(pointer, sizeof pointer - 1, "(memory): not safetensors: a pointer of Git LFS, not the file itself",
+    check_bytes(pointer, sizeof pointer - 1, "(memory): not safetensors: a pointer of Git LFS",
                 "fetch the real file: git lfs pull, or download it again");
     check_bytes("<!DOCTYPE html><p>", 18, "(memory): not safetensors: a web page",
                 "the download went wrong; get the file again");

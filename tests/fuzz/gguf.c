@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GGUF: what opens can be walked (metadata, arrays, configuration, tensors), and lies inside the bytes. */
+ * GGUF: what opens can be walked (metadata, arrays, configuration, vocabulary, tensors), and lies inside the bytes. */
 #include <stdint.h>
 #include <string.h>
 
 #include "formats/formats.h"
+#include "hub/hub_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,6 +37,28 @@ static void walk_value(const fj_source *s, const fj_gguf_value *v, const uint8_t
     }
 }
 
+static void walk_vocabulary(const fj_source *s, const uint8_t *data, size_t size)
+{
+    fj_err err = { 0 };
+    fj_gguf_vocab v;
+    fj_json *generation = NULL;
+    fj_arena *arena = fj_arena_new();
+    if (arena && !fj_gguf_vocab_of(s, arena, &v, &err)) {
+        int64_t n = (int64_t)v.n_tokens, sum = 0;
+        for (int64_t i = 0; i < n; i++) {
+            check_inside(v.tokens[i].data, v.tokens[i].len, data, size);
+            sum += v.types ? v.types[i] : 1;
+            sum += v.scores && v.scores[i] > 0;
+        }
+        for (size_t i = 0; n && i < v.n_merges; i++)
+            check_inside(v.merges[i].data, v.merges[i].len, data, size);
+        fj_assert(sum >= n && (!n || (v.model && v.bos < n && v.eos < n && v.unk < n && v.pad < n)));
+    }
+    if (!fj_gguf_generation(s, &generation, &err))
+        fj_json_free(generation);
+    fj_arena_free(arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fj_err err = { 0 };
@@ -57,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         s->will_need(s, t);
         s->give_back(s, t);
     }
+    walk_vocabulary(s, data, size);
     fj_str text = { 0 };
     fj_assert(fj_json_is_object(s->config) && fj_json_write(s->config, 0, 9, &text));
     if (w)
