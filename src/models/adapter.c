@@ -273,15 +273,15 @@ static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w,
     return st ? st : read_half(m, a, tb, l, true, folder, err);
 }
 
-static fj_status unread(const fj_adapter *a, const fj_model *m, const fj_source *s, const char *folder, fj_err *err)
+/* Names the first tensor that no pair has taken: leaving it out would change the results. */
+static fj_status unread(fj_adapter *a, const fj_model *m, const fj_source *s, const char *folder, fj_err *err)
 {
     for (size_t i = 0; i < s->count(s); i++) {
         const fj_tensor *t = s->at(s, i);
         bool is_read = false;
-        for (int k = 0; k < a->n && !is_read; k++) {
-            fj_text module = module_of(m, a->items[k].weight);
-            is_read = strstr(t->name, ".lora_") && strlen(t->name) > 17 + module.len &&
-                      !memcmp(t->name + 17, module.data, module.len) && t->name[17 + module.len] == '.';
+        for (int k = 0; k < 2 * a->n && !is_read; k++) {
+            const char *name = fj_adapter_name(m, a, &a->items[k / 2], k % 2);
+            is_read = name && !strcmp(t->name, name);
         }
         if (!is_read)
             return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' fits no matrix of this model", folder, t->name);
