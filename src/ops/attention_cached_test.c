@@ -91,12 +91,12 @@ static void run_pass(numbers *x, const setting *s, int64_t first, int64_t n, con
     run_to(g, out, x->got + first * H * D, &run);
 }
 
-/* The rows of sequence seq from position pos0 on, cut at multiples of FJ_TILE_ROWS. */
+/* The rows of sequence seq from position pos0 on, FJ_TILE_ROWS a tile, wherever that falls on the pages. */
 static int64_t cut(int32_t seq, int32_t row0, int32_t pos0, int32_t n, fj_tile *tiles)
 {
     int64_t count = 0;
     for (int32_t at = 0; at < n;) {
-        int32_t rows = FJ_MIN(n - at, FJ_TILE_ROWS - (pos0 + at) % FJ_TILE_ROWS);
+        int32_t rows = FJ_MIN(n - at, FJ_TILE_ROWS);
         tiles[count++] = (fj_tile){ .row0 = row0 + at, .n_rows = rows, .pos0 = pos0 + at, .seq = seq };
         at += rows;
     }

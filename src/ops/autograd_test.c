@@ -159,6 +159,18 @@ TEST(checkpoints_repeat_only_what_gradients_read)
     op_rig_close(&rig);
 }
 
+TEST(a_loss_with_gradients_is_not_computed_twice)
+{
+    op_case c = model_case(&whole, false);
+    op_rig rig;
+    op_rig_open(&rig, &c, OP_DIRECT);
+    int losses = 0;
+    for (int i = 0; i < rig.g[1]->n_nodes; i++)
+        losses += rig.g[1]->nodes[i]->op == &fj_op_head_loss;
+    CHECK(losses == 1);
+    op_rig_close(&rig);
+}
+
 TEST(frozen_weights_and_what_no_gradient_needs_get_no_gradient_nodes)
 {
     op_case c = model_case(&adapted, false);

@@ -44,6 +44,35 @@ TEST(dropout_keeps_its_share_scaled_up_and_the_gradient_passes_where_it_kept)
     CHECK(test_same_bits(d.values, d.grad, FJ_LEN(d.values)));
 }
 
+TEST(dropout_draws_neighbours_apart)
+{
+    drawn d = draw(1, 1);
+    for (size_t apart = 1; apart <= 33; apart += apart == 1 ? 1 : 31) {
+        int same = 0, n = (int)(FJ_LEN(d.values) - apart);
+        for (int i = 0; i < n; i++)
+            same += (d.values[i] != 0) == (d.values[i + (int)apart] != 0);
+        CHECK(fabs(same - 0.58 * n) < 5 * sqrt(n * 0.58 * 0.42)); /* 0.7 * 0.7 + 0.3 * 0.3 */
+    }
+}
+
+static void record_two(op_rig *rig)
+{
+    fj_value *x = op_learned(rig, FJ_ROWS, fj_shape_2(40, 33), 0);
+    op_seen(rig, fj_dropout(op_graph(rig), x, 0.3));
+    op_seen(rig, fj_dropout(op_graph(rig), x, 0.3));
+}
+
+TEST(dropout_of_two_nodes_is_two_draws)
+{
+    op_case c = op_case_dropout;
+    op_rig rig;
+    c.record = record_two;
+    op_rig_open(&rig, &c, OP_DIRECT);
+    (void)op_forward(&rig);
+    CHECK(!test_same_bits(rig.seen[0].copy, rig.seen[1].copy, 37 * 33));
+    op_rig_close(&rig);
+}
+
 TEST(dropout_repeats_for_a_seed_and_step_and_differs_for_others)
 {
     drawn d = draw(1, 1), same = draw(1, 1), seed = draw(2, 1), step = draw(1, 2);

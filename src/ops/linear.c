@@ -189,9 +189,7 @@ static void d_x(const fj_run *run, const fj_node *node, int phase, int64_t part,
         if (dy16)
             dy16 += f->in[0]->shape.dim[0] * m->shape.dim[0];
     }
-    if (!add)
-        for (int64_t i = 0; i < b.m; i++)
-            memset(b.c + i * k, 0, (size_t)b.nk * sizeof(float));
+    fj_assert(add && "a gradient node has a gradient to take");
 }
 
 /* ---- dW_w = dy_w^T x: over rows in order ------------------------------------------------------------------------------ */

@@ -15,13 +15,13 @@ static void record(op_rig *rig)
     op_seen(rig, out[1]);
 }
 
-/* One large matrix, in whose product training in bf16 rounds. */
+/* Large matrices, in whose products training in bf16 rounds; nobody looks at what the first gives. */
 static void record_bf16(op_rig *rig)
 {
-    fj_value *x = op_learned(rig, FJ_ROWS, fj_shape_2(75, 68), 0), *out;
-    fj_value *w = op_learned(rig, FJ_FIXED, fj_shape_2(70, 68), 0);
-    fj_linear(op_graph(rig), x, &w, NULL, 1, &out);
-    op_seen(rig, out);
+    fj_value *x = op_learned(rig, FJ_ROWS, fj_shape_2(75, 68), 0), *out[2];
+    fj_value *w[] = { op_weight(rig, &fj_bf16, 80, 68, 4, false), op_learned(rig, FJ_FIXED, fj_shape_2(70, 68), 0) };
+    fj_linear(op_graph(rig), x, w, NULL, 2, out);
+    op_seen(rig, out[1]);
 }
 
 /* Frozen matrices of three types, of which the second's result nobody looks at. */
@@ -57,7 +57,7 @@ typedef struct matrix {
 static void record_matrix(op_rig *rig)
 {
     const matrix *m = rig->c->data;
-    fj_value *x = op_learned(rig, FJ_ROWS, fj_shape_2(ROWS, WIDE), 0), *out,
+    fj_value *x = op_learned(rig, FJ_ROWS, fj_shape_2(rig->c->rows, WIDE), 0), *out,
              *w = op_weight(rig, m->dtype, OUTPUTS, WIDE, 3, m->is_packed);
     if (m->is_widened) { /* its numbers in f32, as an ordinary input */
         float *wide = malloc(OUTPUTS * WIDE * sizeof *wide);
@@ -152,6 +152,29 @@ TEST(linear_gives_a_row_the_same_bits_alone_and_in_a_batch_for_each_type_and_ari
                 op_case c = case_of(&m, fast);
                 op_check_rows(&c);
             }
+}
+
+TEST(linear_gives_a_row_the_same_bits_in_a_batch_of_more_rows_than_a_tile)
+{
+    static const fj_dtype *const types[] = { &fj_f32, &fj_bf16, &fj_q4_1, &fj_q6_k };
+    fj_kernels tables[TEST_TABLES];
+    int n = test_tables(tables);
+    for (size_t i = 0; i < FJ_LEN(types); i++) {
+        matrix m = { .dtype = types[i], .is_packed = false };
+        op_case few = case_of(&m, true), many = few;
+        op_rig one, all;
+        many.rows = 261;
+        op_rig_open(&one, &few, OP_DIRECT);
+        op_rig_open(&all, &many, OP_DIRECT);
+        one.run.k = all.run.k = &tables[n - 1];
+        memcpy(one.learned[0].data, all.learned[0].data + (261 - ROWS) * all.learned[0].row_bytes,
+               ROWS * all.learned[0].row_bytes);
+        (void)op_forward(&one);
+        (void)op_forward(&all);
+        CHECK(test_same_bits(all.seen[0].copy + (261 - ROWS) * OUTPUTS, one.seen[0].copy, ROWS * OUTPUTS));
+        op_rig_close(&one);
+        op_rig_close(&all);
+    }
 }
 
 TEST(linear_refuses_widths_that_differ)

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "models/config.h"
+
+#include <stdio.h>
+
+#include "models/tiny_test.h"
+
+static fj_json *json(const char *text)
+{
+    fj_json *v = NULL;
+    fj_err err = { 0 };
+    CHECK_OK(fj_json_parse(text, strlen(text), "config.json", false, &v, &err));
+    return v;
+}
+
+TEST(config_fills_in_what_may_be_left_out)
+{
+    fj_hparams hp = { 0 };
+    fj_err err = { 0 };
+    fj_json *c = json("{\"hidden_size\": 48, \"intermediate_size\": 100, \"num_hidden_layers\": 3,"
+                      "\"num_attention_heads\": 6, \"vocab_size\": 1000, \"num_key_value_heads\": null}");
+    CHECK_OK(fj_config_core(c, &hp, &err));
+    CHECK(hp.d_model == 48 && hp.d_ff == 100 && hp.n_layers == 3 && hp.n_heads == 6 && hp.n_vocab == 1000);
+    CHECK(hp.n_kv_heads == 6 && hp.d_head == 8 && hp.n_ctx == 2048 && hp.norm_eps == 1e-6);
+    fj_json_free(c);
+}
+
+TEST(config_names_the_key_that_is_wrong)
+{
+    static const char start[] = "\"intermediate_size\": 100, \"num_hidden_layers\": 3, \"vocab_size\": 1000";
+    static const struct {
+        const char *keys, *message;
+    } rows[] = {
+        { "\"num_attention_heads\": 6", "config.json: 'hidden_size' is missing" },
+        { "\"hidden_size\": 48", "config.json: 'num_attention_heads' is missing" },
+        { "\"hidden_size\": 48.5, \"num_attention_heads\": 6",
+          "config.json: 'hidden_size' must be a whole number from 1 to 1048576" },
+        { "\"hidden_size\": \"48\", \"num_attention_heads\": 6",
+          "config.json: 'hidden_size' must be a whole number from 1 to 1048576" },
+        { "\"hidden_size\": -48, \"num_attention_heads\": 6",
+          "config.json: 'hidden_size' must be a whole number from 1 to 1048576" },
+        { "\"hidden_size\": 1048577, \"num_attention_heads\": 6",
+          "config.json: 'hidden_size' must be a whole number from 1 to 1048576" },
+        { "\"hidden_size\": 48, \"num_attention_heads\": 0",
+          "config.json: 'num_attention_heads' must be a whole number from 1 to 65536" },
+        { "\"hidden_size\": 48, \"num_attention_heads\": 6, \"num_key_value_heads\": 4",
+          "config.json: 6 attention heads are not a multiple of 4 key/value heads" },
+        { "\"hidden_size\": 48, \"num_attention_heads\": 16", "config.json: head_dim 3 is odd" },
+        { "\"hidden_size\": 48, \"num_attention_heads\": 6, \"rms_norm_eps\": 0", "config.json: rms_norm_eps is 0" },
+        { "\"hidden_size\": 48, \"num_attention_heads\": 6, \"head_dim\": 70000",
+          "config.json: 'head_dim' must be a whole number from 1 to 65536" },
+    };
+    for (size_t i = 0; i < FJ_LEN(rows); i++) {
+        char text[512];
+        fj_hparams hp = { 0 };
+        fj_err err = { 0 };
+        (void)snprintf(text, sizeof text, "{%s, %s}", rows[i].keys, start);
+        fj_json *c = json(text);
+        CHECK(fj_config_core(c, &hp, &err) == FJ_ERR_FORMAT);
+        CHECK_TEXT(err.message, rows[i].message);
+        fj_json_free(c);
+    }
+}
+
+TEST(rope_frequencies_fall_with_the_pair_and_follow_their_scaling)
+{
+    fj_hparams hp = { .rope_theta = 10000 };
+    float plain[4], scaled[4], wanted[4] = { 1, 0.1f, 0.01f, 0.001f };
+    fj_rope_inverse(&hp, NULL, 4, plain);
+    CHECK_NEAR(plain, wanted, 4, 1e-8);
+
+    hp.rope_kind = FJ_ROPE_LINEAR;
+    hp.rope_factor = 4;
+    fj_rope_inverse(&hp, NULL, 4, scaled);
+    for (int i = 0; i < 4; i++)
+        CHECK(scaled[i] == plain[i] / 4);
+
+    const float divisors[] = { 1, 2, 4, 8 }; /* GGUF's, in place of any other scaling */
+    fj_rope_inverse(&hp, divisors, 4, scaled);
+    for (int i = 0; i < 4; i++)
+        CHECK(fabsf(scaled[i] * divisors[i] / plain[i] - 1) < 1e-6f);
+}
+
+/* Wavelengths 2 pi / f: below 1000 kept, above 4000 divided by 8, smooth between. Source: transformers, modeling_rope_utils.py. */
+TEST(rope_frequencies_of_llama3_are_kept_divided_or_between)
+{
+    fj_hparams hp = { .rope_theta = 10000,
+                      .rope_kind = FJ_ROPE_LLAMA3,
+                      .rope_factor = 8,
+                      .rope_low = 1,
+                      .rope_high = 4,
+                      .rope_original = 4000 };
+    float got[8], wanted[8];
+    for (int i = 0; i < 8; i++) {
+        double f = pow(10000, -i / 8.0), wave = 6.283185307179586 / f, s = (4000 / wave - 1) / 3;
+        wanted[i] = (float)(wave < 1000 ? f : wave > 4000 ? f / 8 : (1 - s) * f / 8 + s * f);
+    }
+    fj_rope_inverse(&hp, NULL, 8, got);
+    for (int i = 0; i < 8; i++)
+        CHECK(fabsf(got[i] / wanted[i] - 1) < 1e-6f);
+    CHECK(got[0] == 1);
+    CHECK(got[5] > wanted[7] && got[5] < (float)pow(10000, -5 / 8.0)); /* wavelength 1987 */
+}
+
+TEST(llama_refuses_what_would_change_its_mathematics)
+{
+    static const struct {
+        const char *keys, *message;
+    } rows[] = {
+        { "{\"hidden_act\": \"gelu\"}", "config.json: hidden_act 'gelu', llama has silu" },
+        { "{\"rope_theta\": 0}", "config.json: rope_theta is 0" },
+        { "{\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}}",
+          "config.json: rope scaling 'yarn' is not known; llama has default, linear and llama3" },
+        { "{\"rope_scaling\": {\"rope_type\": \"linear\"}}",
+          "config.json: rope scaling 'linear' without a factor above 0" },
+        { "{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4,"
+          "\"high_freq_factor\": 4}}",
+          "config.json: llama3 rope scaling with low 4, high 4, original length 8192" },
+        { "{\"model_type\": \"mistral\", \"sliding_window\": -1}", "config.json: sliding_window is -1" },
+        { "{\"model_type\": \"lama\"}", "model_type 'lama' is not a model family that forja knows" },
+        { "{\"model_type\": null}", "config.json has no model_type" },
+    };
+    for (size_t i = 0; i < FJ_LEN(rows); i++) {
+        tiny t;
+        fj_model *m = NULL;
+        fj_err err = { 0 };
+        tiny_open(&t, rows[i].keys, FJ_NAMING_HF, &fj_f32);
+        CHECK(fj_model_open(&t.source, &m, &err) == FJ_ERR_FORMAT);
+        CHECK_TEXT(err.message, rows[i].message);
+        CHECK(m == NULL);
+        tiny_close(&t);
+    }
+}
+
+TEST(llama_has_a_window_only_where_the_configuration_is_mistrals)
+{
+    static const struct {
+        const char *keys;
+        int64_t window;
+    } rows[] = {
+        { "{\"model_type\": \"mistral\", \"sliding_window\": 7}", 7 },
+        { "{\"model_type\": \"mistral\", \"sliding_window\": null}", 0 },
+        { "{\"model_type\": \"llama\", \"sliding_window\": 7}", 0 },
+    };
+    for (size_t i = 0; i < FJ_LEN(rows); i++) {
+        tiny t;
+        fj_model *m = NULL;
+        fj_err err = { 0 };
+        tiny_open(&t, rows[i].keys, FJ_NAMING_HF, &fj_f32);
+        CHECK_OK(fj_model_open(&t.source, &m, &err));
+        CHECK(m->hp.window == rows[i].window);
+        fj_model_free(m);
+        tiny_close(&t);
+    }
+}
