@@ -6,23 +6,11 @@
 #include "cli/command.h"
 #include "hub/hub.h"
 #include "models/session.h"
+#include "tasks/opened.h"
 
 extern const fj_command fj_command_bench, fj_command_doctor, fj_command_export, fj_command_plan, fj_command_probe_grads,
     fj_command_probe_hidden, fj_command_probe_logits, fj_command_probe_quant, fj_command_quantize, fj_command_run,
     fj_command_tokenize, fj_command_train, fj_command_version;
-
-/* A model opened for use: bundle, model, and the adapter if one was asked for. */
-typedef struct fj_opened {
-    fj_bundle *bundle;
-    fj_model *model;
-    fj_adapter *adapter;
-} fj_opened;
-fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_opened *out,
-                         fj_err *err); /* adapter may be NULL */
-void fj_opened_close(fj_opened *o);    /* accepts a zeroed one */
-
-/* Reads a PEFT folder for a model. */
-fj_status fj_adapter_open_folder(const fj_model *m, const char *folder, fj_adapter **out, fj_err *err);
 
 /* "1,2,-3" to ids, in an arena. FJ_ERR_USAGE names what is no number. */
 struct fj_arena;

@@ -5,7 +5,9 @@
 /* clang-format off */
 const fj_command *const fj_commands[] = {
     &fj_command_doctor,
+    &fj_command_plan,
     &fj_command_probe_quant,
+    &fj_command_train,
     &fj_command_version,
     NULL,
 };

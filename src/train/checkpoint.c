@@ -69,8 +69,8 @@ static fj_status save_state(int64_t step, const fj_json *state, const char *fold
     return st;
 }
 
-fj_status fj_checkpoint_save(const fj_trainer *t, int64_t step, const fj_json *state, const char *output_dir,
-                             fj_save_files *files, void *context, fj_err *err)
+fj_status fj_checkpoint_save(const fj_trainer *t, int64_t step, const fj_json *state, bool only_model,
+                             const char *output_dir, fj_save_files *files, void *context, fj_err *err)
 {
     fj_str temporary = { 0 }, final = { 0 };
     fj_str_printf(&temporary, "%s/." PREFIX "%" PRId64 ".part", output_dir, step);
@@ -83,9 +83,9 @@ fj_status fj_checkpoint_save(const fj_trainer *t, int64_t step, const fj_json *s
         st = fj_make_dirs(temporary.data, err);
     if (!st && files)
         st = files(context, temporary.data, err);
-    if (!st)
+    if (!st && !only_model)
         st = save_tensors(t, temporary.data, err);
-    if (!st)
+    if (!st && !only_model)
         st = save_state(step, state, temporary.data, err);
     if (!st)
         st = fj_remove_tree(final.data, err);

@@ -177,6 +177,11 @@ static fj_status check(const fj_train_config *c, const char *name, fj_err *err)
     }
     if (c->adapter_name_or_path && strchr(c->adapter_name_or_path, ','))
         return fj_fail(err, FJ_ERR_USAGE, "%s: adapter_name_or_path: one adapter can be trained on, not several", name);
+    if (c->adapter_name_or_path && c->create_new_adapter) {
+        (void)fj_fail(err, FJ_ERR_USAGE, "%s: create_new_adapter on top of adapter_name_or_path is not supported",
+                      name);
+        return fj_hint(err, "forja export merges the adapter; then a new one starts from the result");
+    }
     if (c->mask_history && c->train_on_prompt)
         return fj_fail(err, FJ_ERR_USAGE, "%s: mask_history and train_on_prompt exclude each other", name);
     if (!strcmp(c->stage, "pt") && (c->mask_history || c->train_on_prompt))

@@ -19,7 +19,7 @@ typedef struct fj_train_config {
     const char *stage, *finetuning_type;
     const char *lora_target;
     int64_t lora_rank;
-    double lora_alpha, lora_dropout;
+    double lora_alpha, lora_dropout, loraplus_lr_ratio;
     bool use_rslora, create_new_adapter;
     const char *dataset, *eval_dataset, *dataset_dir, *template_name, *default_system, *on_long_rows;
     int64_t cutoff_len, max_samples; /* max_samples 0: all */

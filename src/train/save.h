@@ -14,12 +14,12 @@ fj_status fj_save_adapter(const fj_model *m, fj_adapter *a, const fj_json *confi
  * and tokenizer files beside it. */
 fj_status fj_save_model(const fj_model *m, const fj_trainer *t, const fj_bundle *bundle, const char *folder, fj_err *err);
 
-/* A checkpoint: state.safetensors (trained tensors and moments in f32) and state.json (kind, version, step, `state`'s members), written
- * under a temporary name and renamed when whole, so that a folder checkpoint-N is complete or absent. Adapter or model files are the
+/* A checkpoint: state.safetensors (trained tensors and moments in f32) and state.json (kind, version, step, `state`), both left out
+ * with only_model, written under a temporary name and renamed when whole, so that a folder checkpoint-N is complete or absent. Adapter or model files are the
  * caller's `files` callback, called with the temporary folder. */
 typedef fj_status fj_save_files(void *context, const char *folder, fj_err *err);
-fj_status fj_checkpoint_save(const fj_trainer *t, int64_t step, const fj_json *state, const char *output_dir, fj_save_files *files,
-                             void *context, fj_err *err);
+fj_status fj_checkpoint_save(const fj_trainer *t, int64_t step, const fj_json *state, bool only_model, const char *output_dir,
+                             fj_save_files *files, void *context, fj_err *err);
 
 /* Loads tensors into the trainer and gives back the state (owned by the caller). FJ_ERR_FORMAT for another kind or version, a missing
  * or misshapen tensor. */

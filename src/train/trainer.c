@@ -78,7 +78,8 @@ static void add_updates(fj_trainer *t)
             a.weight_decay = 0;
         t->moment_m[i] = fj_graph_external(g, "first moment", &fj_f32, FJ_FIXED, params[i]->shape);
         t->moment_v[i] = fj_graph_external(g, "second moment", &fj_f32, FJ_FIXED, params[i]->shape);
-        fj_adamw(g, params[i], t->moment_m[i], t->moment_v[i], &a, 1.0);
+        double rate = t->step.b.params[i].is_b ? t->s.lora_b_rate : 1.0;
+        fj_adamw(g, params[i], t->moment_m[i], t->moment_v[i], &a, rate);
     }
 }
 

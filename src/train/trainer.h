@@ -18,6 +18,7 @@ typedef struct fj_trainer_settings {
     fj_batch_capacity capacity; /* the largest micro-batch */
     bool        evaluates;      /* fj_trainer_evaluate will be called */
     fj_adamw_settings adamw;
+    double      lora_b_rate;    /* LoRA+: the B halves learn so many times faster; 1: alike. Source: Hayou et al. 2024 */
     double      max_grad_norm;  /* 0: no clipping */
     uint64_t    seed;           /* dropout */
 } fj_trainer_settings;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Models with their adapters, opened for a command. */
+ * Models with their adapters, opened for use. */
 #include <stdlib.h>
 
 #include "base/map.h"
-#include "cli/commands.h"
 #include "formats/formats.h"
+#include "tasks/opened.h"
 
 fj_status fj_adapter_open_folder(const fj_model *m, const char *folder, fj_adapter **out, fj_err *err)
 {

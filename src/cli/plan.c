@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * forja plan: the memory that a run will take, before it starts. */
+#include "plan/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "cli/commands.h"
+#include "cli/print.h"
+#include "train/run.h"
+
+typedef struct settings {
+    fj_common common;
+    const char *model, *method, *type;
+    fj_list overrides;
+    int64_t bits, batch, length, rank;
+    bool keep_activations, bf16, no_repack, table;
+} settings;
+
+static const fj_option options[] = {
+    { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL,
+      "folder or .gguf file; or a run's YAML: that very run", 0, 0, 0 },
+    { "KEY=VALUE", NULL, FJ_OPT_REST, offsetof(settings, overrides), NULL, "keys that replace the YAML's", 0, 0, 0 },
+    { "method", "NAME", FJ_OPT_TEXT, offsetof(settings, method), "run", "what is done with the model", 0, 0, 0,
+      "run|lora|full" },
+    { "bits", "N", FJ_OPT_INT, offsetof(settings, bits), NULL, "as if its weights had 32, 16, 8, 6, 5 or 4 bits", 4, 32,
+      0 },
+    { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), NULL,
+      "as if it were of this type; forja quantize --help lists them", 0, 0, 0 },
+    { "batch", "N", FJ_OPT_INT, offsetof(settings, batch), "1", "rows at once", 1, 1 << 16, 0 },
+    { "length", "N", FJ_OPT_INT, offsetof(settings, length), "0",
+      "tokens of a row; 0: 4096 to run, 2048 to train, or the model's own", 0, 1 << 24, 0 },
+    { "rank", "N", FJ_OPT_INT, offsetof(settings, rank), "8", "of the adapter", 1, 4096, 0 },
+    { "keep-activations", NULL, FJ_OPT_FLAG, offsetof(settings, keep_activations), NULL,
+      "without gradient checkpointing", 0, 0, 0 },
+    { "bf16", NULL, FJ_OPT_FLAG, offsetof(settings, bf16), NULL, "train with 16-bit products", 0, 0, 0 },
+    { "no-repack", NULL, FJ_OPT_FLAG, offsetof(settings, no_repack), NULL, "run with weights as they lie in the file",
+      0, 0, 0 },
+    { "table", NULL, FJ_OPT_FLAG, offsetof(settings, table), NULL, "every method at every width, side by side", 0, 0,
+      0 },
+    { 0 },
+};
+
+static const struct {
+    int64_t bits;
+    const char *recipe;
+} widths[] = { { 32, "F32" }, { 16, "BF16" }, { 8, "Q8_0" }, { 6, "Q6_K" }, { 5, "Q5_K_M" }, { 4, "Q4_K_M" } };
+
+/* ---- models --------------------------------------------------------------------------------------------------------------------------- */
+
+static fj_status find_recipe(const settings *s, const fj_recipe **out, fj_err *err)
+{
+    *out = NULL;
+    if (s->type && s->bits != FJ_NOT_GIVEN)
+        return fj_fail(err, FJ_ERR_USAGE, "plan: give one of --bits and --type");
+    if (s->type) {
+        *out = fj_recipe_by_name(s->type);
+        if (!*out) {
+            (void)fj_fail(err, FJ_ERR_USAGE, "--type: no type is called '%s'", s->type);
+            return fj_hint(err, "forja quantize --help lists them");
+        }
+    }
+    for (size_t i = 0; i < FJ_LEN(widths) && s->bits != FJ_NOT_GIVEN; i++)
+        if (widths[i].bits == s->bits)
+            *out = fj_recipe_by_name(widths[i].recipe);
+    if (s->bits != FJ_NOT_GIVEN && !*out)
+        return fj_fail(err, FJ_ERR_USAGE, "--bits %lld: wanted 32, 16, 8, 6, 5 or 4", (long long)s->bits);
+    return FJ_OK;
+}
+
+/* A folder may have its configuration alone. */
+static bool has_weights(const char *model)
+{
+    static const char *const names[] = { "model.safetensors", "model.safetensors.index.json" };
+    bool found = !fj_path_is_dir(model);
+    for (size_t i = 0; i < FJ_LEN(names) && !found; i++) {
+        char *path = fj_path_join(model, names[i]);
+        found = path && fj_path_exists(path);
+        free(path);
+    }
+    return found;
+}
+
+typedef struct planned {
+    fj_bundle *bundle;
+    fj_model *model;
+} planned;
+
+static fj_status open_planned(const settings *s, const fj_recipe *recipe, planned *p, fj_err *err)
+{
+    bool has = has_weights(s->model);
+    fj_status st = fj_bundle_open(s->model, has ? FJ_OPEN_ALL : FJ_OPEN_TOKENIZER, &p->bundle, err);
+    if (st)
+        return st;
+    if (!p->bundle->config)
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: no config.json", s->model);
+    if (recipe)
+        return fj_plan_model(p->bundle->config, recipe, &p->model, err);
+    return has ? fj_model_open(p->bundle->source, &p->model, err)
+               : fj_model_describe(p->bundle->config, NULL, &p->model, err);
+}
+
+static void close_planned(planned *p)
+{
+    fj_model_free(p->model);
+    fj_bundle_close(p->bundle);
+}
+
+/* ---- one plan ------------------------------------------------------------------------------------------------------------------------- */
+
+static fj_status plan_training(const fj_call *call, const fj_model *m, bool is_lora, fj_plan *out, fj_err *err)
+{
+    const settings *s = call->settings;
+    int64_t length = s->length ? s->length : FJ_MIN(m->hp.n_ctx, (int64_t)2048);
+    fj_adapter *adapter = NULL;
+    fj_lora_settings lora = { .target = "all", .rank = s->rank, .alpha = 2 * (double)s->rank };
+    fj_status st = is_lora ? fj_adapter_new(m, &lora, &adapter, err) : FJ_OK;
+    fj_trainer_settings t = { .adapter = adapter,
+                              .has_optimizer = true,
+                              .checkpointing = !s->keep_activations,
+                              .bf16 = s->bf16,
+                              .capacity = { .tokens = s->batch * length,
+                                            .segments = s->batch,
+                                            .targets = s->batch * FJ_MAX(length - 1, (int64_t)1),
+                                            .segment_tokens = length },
+                              .adamw = { .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8 },
+                              .lora_b_rate = 1,
+                              .max_grad_norm = 1 };
+    if (!st)
+        st = fj_plan_training(m, &t, fj_pool_threads(call->rt->pool), &call->rt->kernels, out, err);
+    fj_adapter_free(adapter);
+    return st;
+}
+
+static fj_status plan_model(const fj_call *call, const fj_model *m, const char *method, fj_plan *out, fj_err *err)
+{
+    const settings *s = call->settings;
+    if (strcmp(method, "run") != 0)
+        return plan_training(call, m, !strcmp(method, "lora"), out, err);
+    fj_session_settings session = { .n_ctx = s->length, .n_seqs = s->batch, .fast = true, .stop_layer = -1 };
+    return fj_plan_generating(m, &session, !s->no_repack, fj_pool_threads(call->rt->pool), &call->rt->kernels, out,
+                              err);
+}
+
+static fj_status plan_file(const fj_call *call, fj_plan *out, fj_err *err)
+{
+    const settings *s = call->settings;
+    fj_train_run r;
+    fj_status st = fj_train_run_open(s->model, s->overrides.items, s->overrides.n, call->rt->log, &r, err);
+    if (st)
+        return st;
+    st = fj_plan_training(r.opened.model, &r.settings, fj_pool_threads(call->rt->pool), &call->rt->kernels, out, err);
+    fj_train_run_close(&r);
+    return st;
+}
+
+/* ---- printing ------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct term {
+    const char *name;
+    size_t bytes;
+} term;
+
+enum { N_TERMS = 9 };
+
+static void list_terms(const fj_plan *p, term out[N_TERMS])
+{
+    const term all[N_TERMS] = { { "weights", p->weights },
+                                { "gradients", p->gradients },
+                                { "optimizer", p->optimizer },
+                                { "activations", p->activations },
+                                { "kv", p->kv },
+                                { "adapters", p->adapters },
+                                { "process", p->process },
+                                { "total", p->total },
+                                { "peak", p->peak } };
+    memcpy(out, all, sizeof all);
+}
+
+static fj_status print_plan(const fj_call *call, const fj_plan *p, fj_err *err)
+{
+    static const char *const titles[] = { "term", "memory", NULL };
+    const settings *s = call->settings;
+    fj_table t = { .titles = titles, .align = "lr" };
+    fj_str text = { 0 };
+    char bytes[24];
+    term terms[N_TERMS];
+    list_terms(p, terms);
+    if (s->common.json) {
+        fj_json *v = fj_json_new_object();
+        for (size_t i = 0; v && i < N_TERMS; i++)
+            if (!fj_json_set(v, terms[i].name, fj_json_new_int((int64_t)terms[i].bytes))) {
+                fj_json_free(v);
+                v = NULL;
+            }
+        return fj_print_json(v, 0, err);
+    }
+    for (size_t i = 0; i < N_TERMS; i++) {
+        if (!terms[i].bytes)
+            continue;
+        fj_table_add(&t, "%s", terms[i].name);
+        fj_table_add(&t, "%s", fj_format_bytes(terms[i].bytes, bytes));
+    }
+    fj_table_print(&t, fj_wants_color(1), &text);
+    uint64_t left = fj_memory_available() + fj_resident_bytes();
+    (void)printf("%s%s: this machine has %s left\n", text.data ? text.data : "",
+                 p->peak <= left ? "fits" : "does not fit", fj_format_bytes(left, bytes));
+    fj_str_free(&text);
+    fj_table_free(&t);
+    return FJ_OK;
+}
+
+static const char *const methods[] = { "run", "lora", "full" };
+
+/* One cell: full tuning needs 16 bits at least. */
+static fj_status plan_cell(const fj_call *call, const planned *p, size_t width, const char *method, fj_plan *out,
+                           fj_err *err)
+{
+    fj_model *m = NULL;
+    *out = (fj_plan){ 0 };
+    if (!strcmp(method, "full") && widths[width].bits < 16)
+        return FJ_OK;
+    fj_status st = fj_plan_model(p->bundle->config, fj_recipe_by_name(widths[width].recipe), &m, err);
+    if (!st)
+        st = plan_model(call, m, method, out, err);
+    fj_model_free(m);
+    return st;
+}
+
+static fj_status print_table(const fj_call *call, const planned *p, fj_err *err)
+{
+    static const char *const titles[] = { "bits", "type", "run", "lora", "full", NULL };
+    fj_table t = { .titles = titles, .align = "rlrrr" };
+    fj_json *rows = fj_json_new_array();
+    fj_str text = { 0 };
+    fj_status st = FJ_OK;
+    char bytes[24];
+    for (size_t w = 0; w < FJ_LEN(widths) && !st; w++) {
+        fj_json *row = fj_json_new_object();
+        bool ok = row && fj_json_set(row, "bits", fj_json_new_int(widths[w].bits)) &&
+                  fj_json_set(row, "type", fj_json_new_text(widths[w].recipe, strlen(widths[w].recipe)));
+        fj_table_add(&t, "%lld", (long long)widths[w].bits);
+        fj_table_add(&t, "%s", widths[w].recipe);
+        for (size_t i = 0; i < FJ_LEN(methods) && !st; i++) {
+            fj_plan plan;
+            st = plan_cell(call, p, w, methods[i], &plan, err);
+            fj_table_add(&t, "%s", plan.peak ? fj_format_bytes(plan.peak, bytes) : "-");
+            ok = ok &&
+                 fj_json_set(row, methods[i], plan.peak ? fj_json_new_int((int64_t)plan.peak) : fj_json_new_null());
+        }
+        if (!ok || !fj_json_add(rows, fj_json_share(row)))
+            st = st ? st : fj_fail(err, FJ_ERR_MEMORY, "no memory for the table");
+        fj_json_free(row);
+    }
+    if (!st && ((const settings *)call->settings)->common.json) {
+        st = fj_print_json(fj_json_share(rows), 0, err);
+    } else if (!st) {
+        fj_table_print(&t, fj_wants_color(1), &text);
+        (void)fputs(text.data ? text.data : "", stdout);
+    }
+    fj_json_free(rows);
+    fj_str_free(&text);
+    fj_table_free(&t);
+    return st;
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_run_file(const char *name)
+{
+    static const char *const endings[] = { ".yaml", ".yml", ".json" };
+    for (size_t i = 0; i < FJ_LEN(endings); i++) {
+        size_t n = strlen(name), k = strlen(endings[i]);
+        if (n > k && !strcmp(name + n - k, endings[i]))
+            return true;
+    }
+    return false;
+}
+
+static fj_status run(const fj_call *call, fj_err *err)
+{
+    const settings *s = call->settings;
+    const fj_recipe *recipe;
+    planned p = { 0 };
+    fj_plan plan = { 0 };
+    if (is_run_file(s->model)) {
+        fj_status planned_file = plan_file(call, &plan, err);
+        return planned_file ? planned_file : print_plan(call, &plan, err);
+    }
+    if (s->overrides.n)
+        return fj_fail(err, FJ_ERR_USAGE, "plan: '%.100s' is one argument too many: keys go with a run's YAML",
+                       s->overrides.items[0]);
+    fj_status st = find_recipe(s, &recipe, err);
+    if (!st)
+        st = open_planned(s, recipe, &p, err);
+    if (!st && s->table) {
+        st = print_table(call, &p, err);
+    } else if (!st) {
+        st = plan_model(call, p.model, s->method, &plan, err);
+        if (!st)
+            st = print_plan(call, &plan, err);
+    }
+    close_planned(&p);
+    return st;
+}
+
+const fj_command fj_command_plan = {
+    .name = "plan",
+    .summary = "The memory that a run will take, before it starts.",
+    .about = "Built from the run's own graphs: what is printed is what the run allocates. `process` is measured.",
+    .options = options,
+    .settings_size = sizeof(settings),
+    .run = run,
+};

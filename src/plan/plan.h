@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The memory that a run will take, before it starts. Nothing is estimated: the run's own graphs are built and laid out, and what the
+ * planner of ops/layout.c says is what the run allocates. Only `process` is measured, on the process that plans. */
+#ifndef FJ_PLAN_PLAN_H
+#define FJ_PLAN_PLAN_H
+
+#include "models/session.h"
+#include "quant/quant.h"
+#include "train/trainer.h"
+
+/* Bytes. */
+typedef struct fj_plan {
+    size_t weights;     /* as they are resident: mapped, repacked, or the private f32 copies of full tuning */
+    size_t gradients, optimizer, adapters;
+    size_t activations; /* the step arena with the workers' scratch */
+    size_t kv;          /* the cache of keys and values */
+    size_t process;     /* libraries, stacks, tokenizer, rows of data, descriptions of graphs: what planning itself made resident */
+    size_t total;       /* the sum of these terms */
+    size_t peak;        /* the most that is resident at once */
+    int64_t n_trained;  /* parameters that learn */
+} fj_plan;
+
+/* A training run of these settings. */
+fj_status fj_plan_training(const fj_model *m, const fj_trainer_settings *s, int n_threads, const fj_kernels *k, fj_plan *out,
+                           fj_err *err);
+
+/* Generating. is_repacked: the weights in the kernels' order, as `run` has them unless --no-repack is given. */
+fj_status fj_plan_generating(const fj_model *m, const fj_session_settings *s, bool is_repacked, int n_threads, const fj_kernels *k,
+                             fj_plan *out, fj_err *err);
+
+/* A model of this configuration with the types that a recipe gives its weights, without data (see fj_model_describe). */
+fj_status fj_plan_model(const fj_json *config, const fj_recipe *recipe, fj_model **out, fj_err *err);
+
+/* FJ_OK when the peak fits what this machine has left; else FJ_ERR_MEMORY with the numbers and a hint that begins with `advice`. */
+fj_status fj_plan_check(const fj_plan *p, const char *advice, fj_err *err);
+
+#endif

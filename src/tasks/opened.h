@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A model opened for use: bundle, model, and the adapter if one was asked for. */
+#ifndef FJ_TASKS_OPENED_H
+#define FJ_TASKS_OPENED_H
+
+#include "hub/hub.h"
+#include "models/adapter.h"
+
+typedef struct fj_opened {
+    fj_bundle *bundle;
+    fj_model *model;
+    fj_adapter *adapter;
+} fj_opened;
+
+/* what: FJ_OPEN_… of hub.h; weights are always opened. adapter: a PEFT folder, may be NULL. *out is empty after a failure. */
+fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_opened *out, fj_err *err);
+void fj_opened_close(fj_opened *o); /* accepts a zeroed one */
+
+/* Reads a PEFT folder for a model. FJ_ERR_FORMAT when there is none in it, or none of this model. */
+fj_status fj_adapter_open_folder(const fj_model *m, const char *folder, fj_adapter **out, fj_err *err);
+
+#endif
