@@ -89,12 +89,12 @@ static fj_status compare(const fj_train_run *r, const fj_json *state, const char
         return st;
     const char *differs = NULL;
     if (strcmp(fj_json_string(fj_json_get(state, "data"), ""), r->data->hash) != 0)
-        differs = "rows";
+        differs = "other rows";
     if (strcmp(fj_json_string(fj_json_get(state, "model"), ""), r->model_hash) != 0)
-        differs = "model";
+        differs = "another model";
     if (!differs)
         return FJ_OK;
-    (void)fj_fail(err, FJ_ERR_USAGE, "%s: made with another %s than this run's", folder, differs);
+    (void)fj_fail(err, FJ_ERR_USAGE, "%s: made with %s than this run's", folder, differs);
     return fj_hint(err, "start again with overwrite_output_dir: true");
 }
 
