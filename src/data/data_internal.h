@@ -25,19 +25,19 @@ typedef struct fj_tags {
 
 typedef enum fj_shape_kind { FJ_SHAPE_CHAT, FJ_SHAPE_TEXT, FJ_SHAPE_TOKENS } fj_shape_kind;
 
-typedef struct fj_source fj_source;
+typedef struct fj_row_source fj_row_source;
 
 /* One layout of rows. looks_like: fits a first row (for guessing); it may fill columns and tags. messages (chat shapes): a new
  * array of {"role","content"}, and *tools (a new array or NULL). A message says what is wrong with the row. */
 typedef struct fj_row_shape {
     const char   *name;
     fj_shape_kind kind;
-    bool (*looks_like)(const fj_json *row, fj_source *s);
-    fj_status (*messages)(const fj_source *s, const fj_json *row, fj_json **messages, fj_json **tools, fj_err *err);
+    bool (*looks_like)(const fj_json *row, fj_row_source *s);
+    fj_status (*messages)(const fj_row_source *s, const fj_json *row, fj_json **messages, fj_json **tools, fj_err *err);
 } fj_row_shape;
 
 /* A data set that was found: one file and how to read it. */
-struct fj_source {
+struct fj_row_source {
     char           *path;
     const char     *name;  /* as the user wrote it */
     const fj_row_shape *shape; /* NULL: to be guessed from the first row */
@@ -57,10 +57,10 @@ fj_tags    fj_tags_openai(void);
 extern const fj_row_shape *const fj_row_shapes[];
 
 /* Finds the sets of config->dataset. Everything lives in the arena. FJ_ERR_USAGE for what is not there or not for this stage. */
-fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_source **out, size_t *n, fj_err *err);
+fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_row_source **out, size_t *n, fj_err *err);
 
 /* Guesses s->shape from a file's first row. FJ_ERR_DATA when no shape fits. */
-fj_status fj_source_guess(fj_source *s, const fj_json *row, fj_err *err);
+fj_status fj_source_guess(fj_row_source *s, const fj_json *row, fj_err *err);
 
 /* Calls `take` for each row of a file, in order, until it fails, stops or `most` rows were taken (0: all). number counts rows
  * from 1. For text files a row is a JSON string. */
@@ -68,7 +68,7 @@ typedef struct fj_row_sink {
     void *context;
     fj_status (*take)(void *context, const fj_json *row, int64_t number, fj_err *err);
 } fj_row_sink;
-fj_status fj_rows_read(const fj_source *s, int64_t most, const fj_row_sink *sink, fj_err *err);
+fj_status fj_rows_read(const fj_row_source *s, int64_t most, const fj_row_sink *sink, fj_err *err);
 
 /* Tokens of a row while it is being made. Zero-initialize. */
 typedef struct fj_tokens {

@@ -20,7 +20,7 @@ typedef struct loading {
     int64_t n, cap;
     fj_data_counts counts;
     long_rule rule;
-    fj_source *source;        /* the set at hand */
+    fj_row_source *source;    /* the set at hand */
     const char *longest_path; /* the file of counts.longest_row */
     int64_t first_untrained;
     bool guessed;
@@ -165,7 +165,7 @@ static fj_status take_row(void *context, const fj_json *row, int64_t number, fj_
 
 /* ---- one set ------------------------------------------------------------------------------------------------------ */
 
-static fj_status load_source(loading *l, fj_source *s, fj_err *err)
+static fj_status load_source(loading *l, fj_row_source *s, fj_err *err)
 {
     fj_row_sink sink = { .context = l, .take = take_row };
     int64_t before = l->counts.read;
@@ -329,7 +329,7 @@ static fj_status read_rule(const char *name, long_rule *out, fj_err *err)
 fj_status fj_dataset_load(const fj_data_config *config, fj_dataset **out, fj_err *err)
 {
     loading l = { .config = config, .arena = fj_arena_new() };
-    fj_source *sources = NULL;
+    fj_row_source *sources = NULL;
     size_t n_sources = 0;
     fj_status st = FJ_OK;
 

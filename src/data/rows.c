@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "data/data_internal.h"
 
-static fj_status row_failed(const fj_source *s, int64_t number, int64_t line, fj_err *err)
+static fj_status row_failed(const fj_row_source *s, int64_t number, int64_t line, fj_err *err)
 {
     if (line && line != number)
         return fj_prefix(err, "%s: row %lld (line %lld)", s->path, (long long)number, (long long)line);
@@ -23,7 +23,7 @@ static bool is_blank(const char *text, size_t len)
 }
 
 /* One line: JSON, or a text as it stands. */
-static fj_status take_line(const fj_source *s, fj_text line, int64_t number, const fj_row_sink *sink, fj_err *err)
+static fj_status take_line(const fj_row_source *s, fj_text line, int64_t number, const fj_row_sink *sink, fj_err *err)
 {
     fj_json *row = NULL;
     fj_status st;
@@ -47,7 +47,8 @@ static fj_status take_line(const fj_source *s, fj_text line, int64_t number, con
     return st;
 }
 
-static fj_status read_lines(const fj_source *s, const fj_str *file, int64_t most, const fj_row_sink *sink, fj_err *err)
+static fj_status read_lines(const fj_row_source *s, const fj_str *file, int64_t most, const fj_row_sink *sink,
+                            fj_err *err)
 {
     int64_t number = 0, line = 0;
     for (size_t at = 0; at < file->len && (!most || number < most);) {
@@ -70,7 +71,8 @@ static fj_status read_lines(const fj_source *s, const fj_str *file, int64_t most
     return FJ_OK;
 }
 
-static fj_status read_array(const fj_source *s, const fj_str *file, int64_t most, const fj_row_sink *sink, fj_err *err)
+static fj_status read_array(const fj_row_source *s, const fj_str *file, int64_t most, const fj_row_sink *sink,
+                            fj_err *err)
 {
     fj_json *all = NULL;
     fj_status st = fj_json_parse(file->data, file->len, s->path, false, &all, err);
@@ -90,7 +92,7 @@ static fj_status read_array(const fj_source *s, const fj_str *file, int64_t most
     return st;
 }
 
-fj_status fj_rows_read(const fj_source *s, int64_t most, const fj_row_sink *sink, fj_err *err)
+fj_status fj_rows_read(const fj_row_source *s, int64_t most, const fj_row_sink *sink, fj_err *err)
 {
     fj_str file = { 0 };
     fj_status st = fj_file_read(s->path, FJ_DATA_MAX_FILE, &file, err);

@@ -100,7 +100,7 @@ static fj_status add_question(fj_text prompt, fj_text query, fj_json *messages, 
     return st;
 }
 
-static fj_status alpaca_parts(const fj_source *s, const fj_json *row, fj_json *messages, fj_err *err)
+static fj_status alpaca_parts(const fj_row_source *s, const fj_json *row, fj_json *messages, fj_err *err)
 {
     fj_text prompt, query, response, system;
     fj_status st = text_column(row, s->columns.prompt, &prompt, err);
@@ -127,9 +127,9 @@ static fj_status alpaca_parts(const fj_source *s, const fj_json *row, fj_json *m
     return st ? st : add_message(messages, "assistant", response, err);
 }
 
-static fj_status read_tools(const fj_source *s, const fj_json *row, fj_json **tools, fj_err *err);
+static fj_status read_tools(const fj_row_source *s, const fj_json *row, fj_json **tools, fj_err *err);
 
-static fj_status alpaca_messages(const fj_source *s, const fj_json *row, fj_json **messages, fj_json **tools,
+static fj_status alpaca_messages(const fj_row_source *s, const fj_json *row, fj_json **messages, fj_json **tools,
                                  fj_err *err)
 {
     *messages = fj_json_new_array();
@@ -140,7 +140,7 @@ static fj_status alpaca_messages(const fj_source *s, const fj_json *row, fj_json
     return st ? st : read_tools(s, row, tools, err);
 }
 
-static bool alpaca_looks_like(const fj_json *row, fj_source *s)
+static bool alpaca_looks_like(const fj_json *row, fj_row_source *s)
 {
     static const char *const pairs[][2] = { { "instruction", "output" },
                                             { "prompt", "response" },
@@ -183,7 +183,7 @@ static fj_json *wrapped_tool(const fj_json *tool)
 }
 
 /* The column holds a list, or the text of one. */
-static fj_status read_tools(const fj_source *s, const fj_json *row, fj_json **tools, fj_err *err)
+static fj_status read_tools(const fj_row_source *s, const fj_json *row, fj_json **tools, fj_err *err)
 {
     const fj_json *v = column(row, s->columns.tools);
     fj_json *parsed = NULL;
@@ -271,7 +271,7 @@ static const char *speaker(const fj_tags *t, const char *role)
 }
 
 /* The message's other members (tool_calls, name, tool_call_id …) go along under their names. */
-static fj_status copy_members(const fj_source *s, const fj_json *from, fj_json *to, fj_err *err)
+static fj_status copy_members(const fj_row_source *s, const fj_json *from, fj_json *to, fj_err *err)
 {
     for (void *i = fj_json_first(from); i; i = fj_json_next((fj_json *)from, i)) {
         const char *key = fj_json_key(i);
@@ -283,7 +283,7 @@ static fj_status copy_members(const fj_source *s, const fj_json *from, fj_json *
     return FJ_OK;
 }
 
-static fj_status one_message(const fj_source *s, const fj_json *from, fj_json *to, fj_err *err)
+static fj_status one_message(const fj_row_source *s, const fj_json *from, fj_json *to, fj_err *err)
 {
     const char *role = fj_json_string(fj_json_get(from, s->tags.role), NULL);
     const fj_json *content = fj_json_get(from, s->tags.content);
@@ -330,7 +330,8 @@ static fj_status check_turns(const fj_json *messages, fj_err *err)
     return fj_hint(err, "end it with the assistant's answer, or take the last message away");
 }
 
-static fj_status chat_messages(const fj_source *s, const fj_json *row, fj_json **messages, fj_json **tools, fj_err *err)
+static fj_status chat_messages(const fj_row_source *s, const fj_json *row, fj_json **messages, fj_json **tools,
+                               fj_err *err)
 {
     const fj_json *from = column(row, s->columns.messages);
     fj_text system;
@@ -369,7 +370,7 @@ static bool list_of(const fj_json *row, const char *name, const char *role, cons
            (fj_json_get(first, content) || fj_json_get(first, "tool_calls"));
 }
 
-static bool sharegpt_looks_like(const fj_json *row, fj_source *s)
+static bool sharegpt_looks_like(const fj_json *row, fj_row_source *s)
 {
     static const char *const names[] = { "conversations", "conversation", "messages" };
     for (size_t i = 0; i < FJ_LEN(names); i++) {
@@ -385,7 +386,7 @@ static bool sharegpt_looks_like(const fj_json *row, fj_source *s)
     return false;
 }
 
-static bool openai_looks_like(const fj_json *row, fj_source *s)
+static bool openai_looks_like(const fj_json *row, fj_row_source *s)
 {
     s->columns = fj_columns_default();
     s->columns.messages = "messages";

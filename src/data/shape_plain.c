@@ -5,13 +5,13 @@
 
 #include "data/data_internal.h"
 
-static bool text_looks_like(const fj_json *row, fj_source *s)
+static bool text_looks_like(const fj_json *row, fj_row_source *s)
 {
     s->columns = fj_columns_default();
     return fj_json_is_string(row) || fj_json_is_string(fj_json_get(row, "text"));
 }
 
-static bool tokenized_looks_like(const fj_json *row, fj_source *s)
+static bool tokenized_looks_like(const fj_json *row, fj_row_source *s)
 {
     (void)s;
     return fj_json_is_array(fj_json_get(row, "input_ids"));

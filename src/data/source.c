@@ -123,7 +123,7 @@ static const fj_row_shape *shape_named(const char *name)
     return NULL;
 }
 
-static fj_status from_entry(finder *f, const fj_json *entry, const char *set, fj_source *out)
+static fj_status from_entry(finder *f, const fj_json *entry, const char *set, fj_row_source *out)
 {
     const char *file, *formatting;
     const fj_json *columns = fj_json_get(entry, "columns");
@@ -170,7 +170,7 @@ static fj_status unknown_set(finder *f, const char *set)
     return fj_hint(f->err, "give the path of a .json, .jsonl or .txt file, or set dataset_dir");
 }
 
-static fj_status from_path(finder *f, const char *set, fj_source *out)
+static fj_status from_path(finder *f, const char *set, fj_row_source *out)
 {
     const char *path = set;
     if (!fj_path_exists(path)) {
@@ -188,7 +188,7 @@ static fj_status from_path(finder *f, const char *set, fj_source *out)
     return out->path ? FJ_OK : no_memory(f->err);
 }
 
-static fj_status find_one(finder *f, const char *set, fj_source *out)
+static fj_status find_one(finder *f, const char *set, fj_row_source *out)
 {
     const fj_json *entry = fj_json_get(f->info, set);
     out->name = set;
@@ -221,7 +221,7 @@ static fj_status read_info(finder *f)
     return fj_json_is_object(f->info) ? FJ_OK : fj_fail(f->err, FJ_ERR_DATA, "%s is not an object of data sets", path);
 }
 
-fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_source **out, size_t *n, fj_err *err)
+fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_row_source **out, size_t *n, fj_err *err)
 {
     finder f = {
         .config = config, .dir = config->dataset_dir ? config->dataset_dir : "data", .arena = arena, .err = err
@@ -255,7 +255,7 @@ fj_status fj_sources_find(const fj_data_config *config, fj_arena *arena, fj_sour
     return st;
 }
 
-fj_status fj_source_guess(fj_source *s, const fj_json *row, fj_err *err)
+fj_status fj_source_guess(fj_row_source *s, const fj_json *row, fj_err *err)
 {
     fj_str keys = { 0 };
     if (fj_json_get(row, "chosen") || fj_json_get(row, "rejected") || fj_json_get(row, "kto_tag") ||
@@ -267,7 +267,7 @@ fj_status fj_source_guess(fj_source *s, const fj_json *row, fj_err *err)
                        "name the file in dataset_info.json, with its columns, to train on its messages all the same");
     }
     for (size_t i = 0; fj_row_shapes[i]; i++) {
-        fj_source tried = *s;
+        fj_row_source tried = *s;
         if (fj_row_shapes[i]->looks_like(row, &tried)) {
             *s = tried;
             s->shape = fj_row_shapes[i];
