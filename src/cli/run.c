@@ -76,12 +76,8 @@ static fj_status open_model(fj_runner *r, fj_err *err)
     const fj_run_settings *s = r->s;
     double started = fj_seconds();
     fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_ALL, &r->opened, err);
-    if (!st && !s->no_repack) {
-        fj_err no_room = { 0 };
-        fj_status packed = fj_model_repack(r->opened.model, r->call->rt->pool, &no_room);
-        if (packed)
-            fj_note(r->call->rt->log, "weights stay as they lie in the file: %s", no_room.message);
-    }
+    if (!st && !s->no_repack)
+        fj_opened_repack(&r->opened, r->call->rt->pool, r->call->rt->log);
     if (!st)
         fj_debug(r->call->rt->log, "%s: opened in %.2f s", s->model, fj_seconds() - started);
     return st;

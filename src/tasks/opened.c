@@ -45,6 +45,13 @@ fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_op
     return st;
 }
 
+void fj_opened_repack(fj_opened *o, fj_pool *pool, fj_log *log)
+{
+    fj_err no_room = { 0 };
+    if (fj_model_repack(o->model, pool, &no_room))
+        fj_note(log, "weights stay as they lie in the file: %s", no_room.message);
+}
+
 void fj_opened_close(fj_opened *o)
 {
     fj_adapter_free(o->adapter);

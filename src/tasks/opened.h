@@ -3,6 +3,7 @@
 #ifndef FJ_TASKS_OPENED_H
 #define FJ_TASKS_OPENED_H
 
+#include "base/log.h"
 #include "hub/hub.h"
 #include "models/adapter.h"
 
@@ -14,6 +15,9 @@ typedef struct fj_opened {
 
 /* what: FJ_OPEN_… of hub.h; weights are always opened. adapter: a PEFT folder, may be NULL. *out is empty after a failure. */
 fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_opened *out, fj_err *err);
+/* Puts the weights in the kernels' order; where there is no room they stay as they lie in the file, and a note says so. */
+void fj_opened_repack(fj_opened *o, fj_pool *pool, fj_log *log);
+
 void fj_opened_close(fj_opened *o); /* accepts a zeroed one */
 
 /* Reads a PEFT folder for a model. FJ_ERR_FORMAT when there is none in it, or none of this model. */

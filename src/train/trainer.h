@@ -12,7 +12,7 @@ typedef struct fj_trainer fj_trainer;
 
 typedef struct fj_trainer_settings {
     fj_adapter *adapter;      /* its pairs learn, in place; NULL: all weights learn, in private f32 copies */
-    bool        has_optimizer; /* false: gradients only (probe grads) */
+    bool        has_optimizer; /* false: gradients only (probe grads), then by the values of quantized weights too */
     bool        checkpointing; /* layers are recomputed in the backward pass */
     bool        bf16;
     fj_batch_capacity capacity; /* the largest micro-batch */

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * forja probe grads: the loss of tokenized rows and its gradient by every parameter, as numbers in a file. All rows are one batch,
+ * the loss is the mean over all their targets; dropout is off, arithmetic is float32. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "data/data.h"
+#include "formats/formats.h"
+#include "train/trainer.h"
+
+typedef struct settings {
+    fj_common common;
+    const char *model, *data, *loss, *out, *adapter;
+} settings;
+
+static const fj_option options[] = {
+    { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL, "folder or .gguf file", 0, 0, 0 },
+    { "data", "FILE", FJ_OPT_TEXT, offsetof(settings, data), NULL, "lines of {\"input_ids\":[…],\"labels\":[…]}", 0, 0,
+      0 },
+    { "loss", "NAME", FJ_OPT_TEXT, offsetof(settings, loss), "next_token", "what is differentiated", 0, 0, 0,
+      "next_token" },
+    { "out", "FILE", FJ_OPT_TEXT, offsetof(settings, out), NULL, "safetensors file to write", 0, 0, 0 },
+    { "adapter", "DIR", FJ_OPT_TEXT, offsetof(settings, adapter), NULL,
+      "gradients of this adapter's pairs instead, under PEFT's names", 0, 0, 0 },
+    { 0 },
+};
+
+/* Everything that one run opens. */
+typedef struct work {
+    const fj_call *call;
+    fj_opened opened;
+    fj_dataset *rows;
+    fj_batch batch;
+    fj_trainer *trainer;
+    fj_arena *arena;
+} work;
+
+/* ---- writing ---------------------------------------------------------------------------------------------------------------------- */
+
+static fj_status no_memory(fj_err *err)
+{
+    return fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of gradients");
+}
+
+/* The gradient of a pair as PEFT has it: rows of B in Hugging Face's order. */
+static const float *in_peft_order(work *w, const fj_trained *p)
+{
+    const fj_weight *weight = p->parameter->lora->weight;
+    int64_t rows = p->shape.dim[0], cols = p->shape.dim[1];
+    if (!p->parameter->is_b)
+        return p->gradient;
+    int64_t *from = fj_arena_array(w->arena, (size_t)rows, sizeof *from);
+    float *out = fj_arena_array(w->arena, (size_t)(rows * cols), sizeof *out);
+    if (!from || !out)
+        return NULL;
+    if (!fj_model_row_order(w->opened.model, weight, from))
+        return p->gradient;
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(out + from[r] * cols, p->gradient + r * cols, (size_t)cols * sizeof *out);
+    return out;
+}
+
+static fj_status write_gradients(work *w, fj_err *err)
+{
+    const settings *s = w->call->settings;
+    int n = fj_trainer_count(w->trainer);
+    fj_tensor *list = fj_arena_array(w->arena, (size_t)n, sizeof *list);
+    if (!list)
+        return no_memory(err);
+    for (int i = 0; i < n; i++) {
+        fj_trained p = fj_trainer_at(w->trainer, i);
+        const fj_lora *l = p.parameter->lora;
+        list[i] = (fj_tensor){ .name = l ? fj_adapter_name(w->opened.model, w->opened.adapter, l, p.parameter->is_b)
+                                         : fj_trained_label(&p),
+                               .dtype = &fj_f32,
+                               .shape = p.shape,
+                               .data = l ? in_peft_order(w, &p) : p.gradient,
+                               .bytes = (size_t)fj_shape_count(&p.shape) * sizeof(float) };
+        if (!list[i].name || !list[i].data)
+            return no_memory(err);
+    }
+    return fj_safetensors_write(s->out, list, (size_t)n, NULL, err);
+}
+
+/* ---- computing -------------------------------------------------------------------------------------------------------------------- */
+
+static fj_status open_rows(work *w, fj_err *err)
+{
+    const settings *s = w->call->settings;
+    fj_data_config config = { .dataset = s->data, .n_vocab = w->opened.model->hp.n_vocab };
+    fj_status st = fj_dataset_load(&config, &w->rows, err);
+    if (!st)
+        st = fj_batch_of_rows(w->rows->rows, w->rows->n_rows, &w->batch, err);
+    return st;
+}
+
+static fj_status open_trainer(work *w, fj_err *err)
+{
+    const fj_runtime *rt = w->call->rt;
+    fj_adapter *adapter = w->opened.adapter;
+    fj_trainer_settings t = {
+        .adapter = adapter,
+        .capacity = { .tokens = w->batch.n_tokens, .segments = w->batch.n_segments, .targets = w->batch.n_targets }
+    };
+    for (int i = 0; adapter && i < adapter->n; i++)
+        adapter->items[i].dropout = 0;
+    return fj_trainer_open(w->opened.model, &t, rt->pool, &rt->kernels, &w->trainer, err);
+}
+
+static fj_status compute(work *w, fj_err *err)
+{
+    double nll = 0;
+    fj_json *answer;
+    fj_status st = fj_trainer_accumulate(w->trainer, &w->batch, w->batch.n_targets, true, 0, &nll, w->call->rt->cancel,
+                                         err);
+    double loss = nll / (double)w->batch.n_targets;
+    if (!st && !isfinite(loss))
+        st = fj_fail(err, FJ_ERR_FAILED, "the loss is not a finite number");
+    if (!st)
+        st = write_gradients(w, err);
+    if (st)
+        return st;
+    answer = fj_json_new_object();
+    if (!fj_json_set(answer, "loss", fj_json_new_real(loss))) {
+        fj_json_free(answer);
+        answer = NULL;
+    }
+    return fj_print_json(answer, 0, err);
+}
+
+static fj_status run(const fj_call *call, fj_err *err)
+{
+    const settings *s = call->settings;
+    work w = { .call = call, .arena = fj_arena_new() };
+    fj_status st = FJ_OK;
+    if (!w.arena)
+        st = no_memory(err);
+    else if (!s->data || !s->out)
+        st = fj_fail(err, FJ_ERR_USAGE, "probe grads: --%s is missing", s->data ? "out" : "data");
+    else
+        st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, &w.opened, err);
+    if (!st)
+        st = open_rows(&w, err);
+    if (!st)
+        st = open_trainer(&w, err);
+    if (!st)
+        st = compute(&w, err);
+    fj_trainer_close(w.trainer);
+    fj_batch_free(&w.batch);
+    fj_dataset_free(w.rows);
+    fj_opened_close(&w.opened);
+    fj_arena_free(w.arena);
+    return st;
+}
+
+const fj_command fj_command_probe_grads = {
+    .name = "probe grads",
+    .summary = "Loss and gradients of tokenized rows, as a file of numbers.",
+    .about = "Writes one f32 tensor for each parameter under the name that it has in the model's own file, and prints "
+             "the loss.",
+    .options = options,
+    .settings_size = sizeof(settings),
+    .run = run,
+};
