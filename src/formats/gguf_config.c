@@ -15,6 +15,8 @@ typedef struct key {
     double fallback; /* when config.json has none; 0: it must be there */
 } key;
 
+#define WINDOW "attention.sliding_window"
+
 static const key llama_keys[] = {
     { "block_count", "num_hidden_layers", INT },
     { "context_length", "max_position_embeddings", INT, 2048 },
@@ -147,17 +149,23 @@ static bool add_id(const fj_source *s, fj_json *config, const char *gguf, const 
     return id < 0 || fj_json_set(config, hf, fj_json_new_int(id));
 }
 
-/* A mixture of experts has the same architecture's name. */
+/* A mixture of experts has the same architecture's name; so has mistral, which llama.cpp runs without its window. The key for the
+ * window is of other architectures there: files that forja writes have it, so that they answer as the folder they were made from. */
 static bool add_class(const fj_source *s, fj_json *config)
 {
     int64_t experts = fj_gguf_int(llama_value(s, "expert_count"), 0),
-            used = fj_gguf_int(llama_value(s, "expert_used_count"), 0);
-    const char *type = experts > 0 ? "mixtral" : "llama",
-               *name = experts > 0 ? "MixtralForCausalLM" : "LlamaForCausalLM";
+            used = fj_gguf_int(llama_value(s, "expert_used_count"), 0), window = fj_gguf_int(llama_value(s, WINDOW), 0);
+    const char *type = experts > 0 ? "mixtral"
+                       : window    ? "mistral"
+                                   : "llama",
+               *name = experts > 0 ? "MixtralForCausalLM"
+                       : window    ? "MistralForCausalLM"
+                                   : "LlamaForCausalLM";
     fj_json *classes = fj_json_new_array();
     bool ok = fj_json_add(classes, fj_json_new_text(name, strlen(name)));
     ok = fj_json_set(config, "architectures", classes) && ok;
     ok = ok && fj_json_set(config, "model_type", fj_json_new_text(type, strlen(type)));
+    ok = ok && (!window || fj_json_set(config, "sliding_window", fj_json_new_int(window)));
     if (experts > 0)
         ok = ok && fj_json_set(config, "num_local_experts", fj_json_new_int(experts)) &&
              fj_json_set(config, "num_experts_per_tok", fj_json_new_int(used));
@@ -291,7 +299,7 @@ fj_status fj_gguf_set_config(fj_gguf_writer *w, const fj_json *config, fj_err *e
                                        "tokenizer.ggml.eom_token_id" };
     const char *type = fj_json_string(fj_json_get(config, "model_type"), "");
     const char *name = fj_json_string(fj_json_get(config, "_name_or_path"), "");
-    const fj_json *rope = fj_json_get(config, "rope_parameters");
+    const fj_json *rope = fj_json_get(config, "rope_parameters"), *window = fj_json_get(config, "sliding_window");
     if (strcmp(type, "llama") && strcmp(type, "mistral"))
         return fj_fail(err, FJ_ERR_FORMAT, "model_type '%s' has no GGUF architecture that forja writes", type);
     if (!fj_json_is_object(rope))
@@ -307,6 +315,8 @@ fj_status fj_gguf_set_config(fj_gguf_writer *w, const fj_json *config, fj_err *e
         st = set_heads(w, config, err);
     if (!st)
         st = set_rope(w, rope, err);
+    if (!st && !strcmp(type, "mistral") && fj_json_real(window, window ? 0 : 4096) != 0)
+        st = set_number(w, WINDOW, "sliding_window", fj_json_real(window, 4096), err);
     if (st)
         return st;
     set_ids(w, bos, FJ_LEN(bos), fj_json_get(config, "bos_token_id"));

@@ -258,6 +258,7 @@ TEST(gguf_config_writes_what_an_absent_key_means)
                    { "llama.rope.freq_base", 10000 },
                    { "llama.attention.layer_norm_rms_epsilon", (double)1e-6f },
                    { "llama.vocab_size", 100 },
+                   { "llama.attention.sliding_window", 4096 },
                    { "tokenizer.ggml.eos_token_id", 7 },
                    { "tokenizer.ggml.eot_token_id", 9 } };
     for (size_t i = 0; i < FJ_LEN(wanted); i++)
@@ -266,6 +267,28 @@ TEST(gguf_config_writes_what_an_absent_key_means)
     CHECK(!fj_gguf_find(s, "llama.rope.scaling.type") && !fj_gguf_find(s, "tokenizer.ggml.bos_token_id"));
     fj_json_free(config);
     s->close(s);
+}
+
+TEST(gguf_config_keeps_the_window_of_mistral)
+{
+    static const char common_keys[] = "\"hidden_size\": 64, \"intermediate_size\": 96, \"num_hidden_layers\": 2,"
+                                      "\"num_attention_heads\": 4, \"vocab_size\": 100";
+    static const struct {
+        const char *keys, *type;
+        int64_t window;
+    } cases[] = { { "\"model_type\": \"mistral\", \"sliding_window\": 7", "mistral", 7 },
+                  { "\"model_type\": \"mistral\", \"sliding_window\": null", "llama", -1 },
+                  { "\"model_type\": \"llama\", \"sliding_window\": 7", "llama", -1 } };
+    for (size_t i = 0; i < FJ_LEN(cases); i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text, "{%s, %s}", common_keys, cases[i].keys);
+        fj_json *config = parsed(text);
+        fj_source *s = through_gguf(config);
+        CHECK_TEXT(fj_json_string(fj_json_get(s->config, "model_type"), ""), cases[i].type);
+        CHECK(fj_json_int(fj_json_get(s->config, "sliding_window"), -1) == cases[i].window);
+        fj_json_free(config);
+        s->close(s);
+    }
 }
 
 TEST(gguf_config_refuses_what_it_cannot_write)

@@ -140,6 +140,7 @@ TEST(llama_has_a_window_only_where_the_configuration_is_mistrals)
     } rows[] = {
         { "{\"model_type\": \"mistral\", \"sliding_window\": 7}", 7 },
         { "{\"model_type\": \"mistral\", \"sliding_window\": null}", 0 },
+        { "{\"model_type\": \"mistral\"}", 4096 },
         { "{\"model_type\": \"llama\", \"sliding_window\": 7}", 0 },
     };
     for (size_t i = 0; i < FJ_LEN(rows); i++) {

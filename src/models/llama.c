@@ -99,12 +99,12 @@ static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp
     hp->has_attn_bias = fj_json_bool(fj_json_get(config, "attention_bias"), false);
     hp->has_mlp_bias = fj_json_bool(fj_json_get(config, "mlp_bias"), false);
     hp->is_tied = fj_json_bool(fj_json_get(config, "tie_word_embeddings"), false);
-    hp->window = fj_json_int(fj_json_get(config, "sliding_window"), 0);
+    if (!strcmp(fj_json_string(fj_json_get(config, "model_type"), ""), "mistral")) { /* llama ignores the key */
+        const fj_json *window = fj_json_get(config, "sliding_window");
+        hp->window = fj_json_int(window, window ? 0 : 4096); /* null: none; absent: MistralConfig's default */
+    }
     if (hp->window < 0)
         return fj_fail(err, FJ_ERR_FORMAT, "config.json: sliding_window is %lld", (long long)hp->window);
-    /* llama ignores the key, and GGUF files of this architecture have no window */
-    if (naming == FJ_NAMING_GGUF || !strcmp(fj_json_string(fj_json_get(config, "model_type"), ""), "llama"))
-        hp->window = 0;
     hp->rope_half = naming == FJ_NAMING_HF;
     return read_rope(config, hp, err);
 }
