@@ -4,7 +4,7 @@
  *
  * The arithmetic of a matrix (product_of) follows from its type and the run, never from the number of rows:
  *   f32 activations: the matrix is widened by tile (exactly) and multiplied in f32, or read as bf16/f16 by the kernel
- *   bf16 on both sides: bf16 matrices with run->fast; any matrix with run->bf16 (training), rounded by tile
+ *   bf16 on both sides: large bf16 matrices with run->fast; any large one with run->bf16 (training), rounded by tile
  *   int8 on both sides: quantized matrices with run->fast; x is quantized once for all matrices of the node
  * so the weight gradient of a frozen matrix never exists, and a quantized one never stands de-quantized in memory. */
 #include <string.h>

@@ -16,9 +16,7 @@ fj_product fj_product_of(const fj_run *run, const fj_value *matrix)
 {
     if (run->fast && fj_pack_index(matrix->dtype) >= 0)
         return FJ_PRODUCT_INT8;
-    if (run->fast && matrix->dtype == &fj_bf16)
-        return FJ_PRODUCT_BF16;
-    if (run->bf16 && fj_product_is_large(matrix))
+    if (((run->fast && matrix->dtype == &fj_bf16) || run->bf16) && fj_product_is_large(matrix))
         return FJ_PRODUCT_BF16;
     return FJ_PRODUCT_F32;
 }

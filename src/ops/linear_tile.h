@@ -14,7 +14,7 @@ typedef enum fj_product {
 
 fj_product fj_product_of(const fj_run *run, const fj_value *matrix);
 
-/* Training in bf16 rounds the operands of large products only; adapters and other slim matrices stay f32. */
+/* Products in bf16 round the operands of large matrices only: for adapters and other slim ones there is nothing to gain. */
 bool fj_product_is_large(const fj_value *matrix);
 
 enum { FJ_ROUND_ROWS = 8 }; /* rows of one part of fj_round_rows */
