@@ -93,11 +93,11 @@ static const float *permuted(tiny *t, const float *x, fj_shape shape)
     cols = shape.rank > 1 ? cols : 1;
     float *to = fj_arena_array(t->arena, (size_t)(rows * cols), sizeof *to);
     CHECK(to);
-    for (int64_t head = 0; head < rows / TINY_HEAD; head++)
-        for (int64_t j = 0; j < TINY_HEAD / 2; j++)
+    for (int64_t head = 0; head < rows / t->head; head++)
+        for (int64_t j = 0; j < t->head / 2; j++)
             for (int64_t half = 0; half < 2; half++)
-                memcpy(to + (head * TINY_HEAD + 2 * j + half) * cols,
-                       x + (head * TINY_HEAD + half * (TINY_HEAD / 2) + j) * cols, (size_t)cols * sizeof *to);
+                memcpy(to + (head * t->head + 2 * j + half) * cols,
+                       x + (head * t->head + half * (t->head / 2) + j) * cols, (size_t)cols * sizeof *to);
     return to;
 }
 
@@ -119,7 +119,7 @@ static void weight(tiny *t, const char *hf, const char *gguf, int layer, const f
 
 static void layer(tiny *t, int i, const fj_dtype *dtype, bool has_bias)
 {
-    enum { Q = TINY_HEADS * TINY_HEAD, K = TINY_KV * TINY_HEAD, D = TINY_MODEL, F = TINY_FF };
+    const int64_t Q = TINY_HEADS * t->head, K = TINY_KV * t->head, D = t->d, F = t->f;
     const struct {
         const char *hf, *gguf;
         fj_shape shape;
@@ -144,25 +144,33 @@ static void layer(tiny *t, int i, const fj_dtype *dtype, bool has_bias)
 
 void tiny_open(tiny *t, const char *keys, fj_naming naming, const fj_dtype *dtype)
 {
-    static const char usual[] = "{\"model_type\": \"llama\", \"hidden_size\": 64, \"intermediate_size\": 96,"
-                                "\"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
+    static const char usual[] = "{\"model_type\": \"llama\","
+                                "\"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
                                 "\"vocab_size\": 50, \"max_position_embeddings\": 300, \"rms_norm_eps\": 1e-5}";
     fj_err err = { 0 };
     fj_json *over = NULL;
+    bool is_wide = dtype->block_len > 32;
     *t = (tiny){ .source = { "tiny", naming, NULL, count, at, find, nothing, nothing, close_source },
+                 .d = is_wide ? 256 : TINY_MODEL,
+                 .f = is_wide ? 256 : TINY_FF,
+                 .head = is_wide ? 64 : TINY_HEAD,
+                 .layers = is_wide ? 1 : TINY_LAYERS,
                  .arena = fj_arena_new() };
     CHECK(t->arena);
     CHECK_OK(fj_json_parse(usual, strlen(usual), "tiny", false, &t->source.config, &err));
+    CHECK(fj_json_set(t->source.config, "hidden_size", fj_json_new_int(t->d)) &&
+          fj_json_set(t->source.config, "intermediate_size", fj_json_new_int(t->f)) &&
+          fj_json_set(t->source.config, "num_hidden_layers", fj_json_new_int(t->layers)));
     if (keys)
         CHECK_OK(fj_json_parse(keys, strlen(keys), "keys", false, &over, &err));
     for (void *i = fj_json_first(over); i; i = fj_json_next(over, i))
         CHECK(fj_json_set(t->source.config, fj_json_key(i), fj_json_share(fj_json_member(i))));
     fj_json_free(over);
-    weight(t, "model.embed_tokens.weight", "token_embd.weight", 0, dtype, fj_shape_2(TINY_VOCAB, TINY_MODEL));
-    weight(t, "model.norm.weight", "output_norm.weight", 0, dtype, fj_shape_1(TINY_MODEL));
-    weight(t, "lm_head.weight", "output.weight", 0, dtype, fj_shape_2(TINY_VOCAB, TINY_MODEL));
+    weight(t, "model.embed_tokens.weight", "token_embd.weight", 0, dtype, fj_shape_2(TINY_VOCAB, t->d));
+    weight(t, "model.norm.weight", "output_norm.weight", 0, dtype, fj_shape_1(t->d));
+    weight(t, "lm_head.weight", "output.weight", 0, dtype, fj_shape_2(TINY_VOCAB, t->d));
     bool has_bias = fj_json_bool(fj_json_get(t->source.config, "attention_bias"), false);
-    for (int i = 0; i < TINY_LAYERS; i++)
+    for (int i = 0; i < t->layers; i++)
         layer(t, i, dtype, has_bias);
 }
 

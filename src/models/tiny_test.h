@@ -20,13 +20,14 @@ enum {
 
 typedef struct tiny {
     fj_source source;
+    int64_t d, f, head, layers; /* d_model, d_ff, d_head, n_layers: as above, or 256, 256, 64, 1 for types of blocks of 256 */
     fj_tensor tensors[TINY_MOST];
     int n;
     fj_arena *arena;
 } tiny;
 
 /* keys: members that are set over the usual ones, as JSON ("{\"attention_bias\": true}"); NULL for none. Matrices are of type `dtype`
- * (their rows are 64 and 96 values), vectors f32. With GGUF naming the names are GGUF's and rows of q and k are permuted. */
+ * (their rows are 64 and 96 values, or 256), vectors f32. With GGUF naming the names are GGUF's and rows of q and k are permuted. */
 void tiny_open(tiny *t, const char *keys, fj_naming naming, const fj_dtype *dtype);
 void tiny_close(tiny *t);
 
