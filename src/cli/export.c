@@ -2,6 +2,7 @@
  * forja export and forja quantize: a model written again, merged, converted, smaller. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/map.h"
@@ -129,15 +130,34 @@ static fj_status write_hf(const fj_call *call, const fj_opened *o, const fj_expo
     if (s->type && (!dtype || !dtype->is_float))
         return fj_fail(err, FJ_ERR_USAGE, "--type: '%s' is not one of F32, F16, BF16 (format hf)", s->type);
     fj_status st = fj_export_hf(o->model, o->bundle, rows, dtype, s->out, err);
-    if (!st && !s->common.json)
-        printf("%s: written\n", s->out);
-    return st;
+    if (st || !s->common.json) {
+        if (!st)
+            printf("%s: written\n", s->out);
+        return st;
+    }
+    fj_json *v = fj_json_new_object();
+    if (!fj_json_set(v, "folder", fj_json_new_text(s->out, strlen(s->out)))) {
+        fj_json_free(v);
+        v = NULL;
+    }
+    return fj_print_json(v, 0, err);
+}
+
+/* Two names of one file or folder. */
+static bool is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 static fj_status convert(const fj_call *call, bool is_gguf, fj_err *err)
 {
     const settings *s = call->settings;
     fj_opened o = { 0 };
+    if (is_same(s->model, s->out)) {
+        (void)fj_fail(err, FJ_ERR_USAGE, "%s: OUT is the model that is read", s->out);
+        return fj_hint(err, "write it elsewhere: what is written may have lost what the original has");
+    }
     /* a GGUF file's metadata is copied, its vocabulary need not be understood */
     int what = fj_path_is_dir(s->model) ? FJ_OPEN_ALL : FJ_OPEN_WEIGHTS;
     fj_status st = fj_opened_open(s->model, s->adapter, what, &o, err);

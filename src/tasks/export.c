@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "formats/formats.h"
+#include "tasks/export_internal.h"
 
 enum { BLOCK_ROWS = 256, MAX_SMALL = 512 << 20 };
 
@@ -150,6 +151,27 @@ static fj_status copy_file(const char *from, const char *to, const char *name, f
     return st;
 }
 
+/* What was read, with the rope scaling that a GGUF file has as a tensor, and the type that matrices have now. */
+static fj_status write_config(const fj_bundle *b, fj_json *scaling, const fj_dtype *matrices, const char *folder,
+                              fj_err *err)
+{
+    static const char *const types[][2] = { { "F32", "float32" }, { "F16", "float16" }, { "BF16", "bfloat16" } };
+    fj_json *config = fj_json_new_object();
+    const char *key = fj_json_get(b->config, "dtype") ? "dtype" : "torch_dtype";
+    bool ok = config != NULL;
+    for (void *i = fj_json_first(b->config); i; i = fj_json_next(b->config, i))
+        if (strcmp(fj_json_key(i), "gguf_arch"))
+            ok = ok && fj_json_set(config, fj_json_key(i), fj_json_share(fj_json_member(i)));
+    for (size_t i = 0; i < FJ_LEN(types); i++)
+        if (!strcmp(types[i][0], matrices->name))
+            ok = ok && fj_json_set(config, key, fj_json_new_text(types[i][1], strlen(types[i][1])));
+    ok = ok && (!scaling || fj_json_set(config, "rope_scaling", fj_json_share(scaling)));
+    fj_status st = ok ? write_json(folder, "config.json", config, err)
+                      : fj_fail(err, FJ_ERR_MEMORY, "no memory for a configuration");
+    fj_json_free(config);
+    return st;
+}
+
 static fj_status write_side_files(const fj_bundle *b, const char *folder, fj_err *err)
 {
     static const char *const names[] = { "tokenizer.json",
@@ -161,7 +183,7 @@ static fj_status write_side_files(const fj_bundle *b, const char *folder, fj_err
                                          "added_tokens.json",
                                          "vocab.json",
                                          "merges.txt" };
-    fj_status st = write_json(folder, "config.json", b->config, err);
+    fj_status st = FJ_OK;
     for (size_t i = 0; !st && !b->is_gguf && i < FJ_LEN(names); i++)
         st = copy_file(b->path, folder, names[i], err);
     if (!st && b->is_gguf && b->generation)
@@ -176,7 +198,11 @@ fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_expo
     fj_safetensors_writer *w = NULL;
     fj_tensor *list = list_tensors(m, dtype, &n);
     char *path = fj_path_join(folder, "model.safetensors");
-    fj_status st = list && path ? fj_make_dirs(folder, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to export");
+    fj_json *scaling = NULL;
+    fj_status st = list && path ? fj_export_rope_scaling(m, &scaling, err)
+                                : fj_fail(err, FJ_ERR_MEMORY, "no memory to export");
+    if (!st)
+        st = fj_make_dirs(folder, err);
     if (!st)
         st = fj_safetensors_create(path, list, n, NULL, &w, err);
     for (int i = 0; !st && i < m->n_weights; i++)
@@ -189,8 +215,11 @@ fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_expo
         w = NULL;
     }
     if (!st)
+        st = write_config(bundle, scaling, type_of(fj_model_head(m), dtype), folder, err);
+    if (!st)
         st = write_side_files(bundle, folder, err);
     fj_safetensors_abort(w);
+    fj_json_free(scaling);
     free(list);
     free(path);
     return st;
