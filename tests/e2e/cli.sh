@@ -2,14 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The command line's frame: help, versions, errors and their exit codes, one line of error each.
 set -eu
-says() { # exit code, what standard error holds, arguments
-    code=$1 wanted=$2 got=0
-    shift 2
-    "$FORJA" "$@" >out 2>err || got=$?
-    [ "$got" = "$code" ] || { echo "forja $*: exit code $got, wanted $code"; cat out err; exit 1; }
-    [ -z "$wanted" ] || grep -qF -- "$wanted" err || { echo "forja $*: '$wanted' is not said"; cat err; exit 1; }
-    [ "$code" = 0 ] || [ "$(grep -c 'error:' err)" = 1 ] || { echo "forja $*: not one line of error"; cat err; exit 1; }
-}
+. "$ROOT/tests/e2e/says"
 says 0 '' --help
 grep -q '^commands:' out
 says 0 '' --version

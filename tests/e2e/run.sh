@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# forja run with token ids: the greedy answers of transformers (meta.json of tests/golden/decoders), JSON, limits, wrong usage.
+set -eu
+. "$ROOT/tests/e2e/says"
+golden=$ROOT/tests/golden/decoders
+list() { tr -d '\n ' <"$1" | sed -n 's/.*"'"$2"'":\[\([0-9,]*\)\].*/\1/p'; }
+prompt_of() { # folder, how many: the ids of expected.safetensors, in front of the logits
+    tail -c $((4 * 22 * $2 + 8 * $2)) "$1/expected.safetensors" | head -c $((8 * $2)) | od -An -v -t d8 -w8 | tr -d ' ' | paste -sd ,
+}
+
+for case in tiny-bias:9 tiny-tied:9 tiny-window:12 tiny-linear:9; do
+    model=$golden/${case%:*}
+    prompt=$(prompt_of "$model" "${case#*:}")
+    says 0 '' export "$model" model.gguf -q
+    for copy in "$model" model.gguf; do
+        says 0 '' run "$copy" --ids "$prompt" --temp 0 -n 16 --ignore-eos --json
+        [ "$(list out ids)" = "$(list "$model/meta.json" greedy)" ]
+        [ "$(list out prompt_ids)" = "$prompt" ]
+        grep -q '"finish_reason": "length"' out
+    done
+done
+
+# a seed fixes the answer; another one changes it
+says 0 '' run "$model" --ids 1,2,3 -n 12 --ignore-eos --seed 5 --temp 2
+cp out first
+says 0 '' run "$model" --ids 1,2,3 -n 12 --ignore-eos --seed 5 --temp 2 -t 3 --no-repack
+cmp out first
+says 0 '' run "$model" --ids 1,2,3 -n 12 --ignore-eos --seed 6 --temp 2
+! cmp -s out first
+
+# the end token ends an answer, and is not a part of it
+says 0 '' run "$model" --ids 1,2,3 -n 50 --temp 0 --logit-bias 2+100 --json
+grep -q '"finish_reason": "stop"' out
+says 0 '' run "$model" --ids 1,2,3 -n 3 -c 5 --temp 0 --ignore-eos --json
+[ "$(list out ids | tr , '\n' | wc -l)" = 2 ] # the context is full
+says 0 '' run "$model" --ids 1 -n 0 --json
+[ "$(list out prompt_ids)" = 1 ]
+
+says 2 "token id 22 is not in the vocabulary of 22" run "$model" --ids 22 -n 1
+says 2 "token id -7 is not in the vocabulary of 22" run "$model" --ids=-7 -n 1
+says 2 "'1;2' is not a token id" run "$model" --ids '1;2'
+says 2 'no token ids' run "$model" --ids ''
+says 2 'give one of --prompt, --file and --ids' run "$model" --ids 1 -p x
+says 2 '--ids are taken as they are' run "$model" --ids 1 --chat
+says 2 'the prompt has 4 tokens' run "$model" --ids 1,2,3,4 -c 3
+says 3 'no tokenizer' run "$model" -p hello
+says 3 'no such file or folder' run nowhere --ids 1
+says 3 'no adapter_config.json' run "$model" --ids 1 --adapter .
+code=0
+"$FORJA" run "$model" --ids 1,2 -n 5 --ignore-eos >/dev/full 2>err || code=$?
+[ "$code" = 1 ] && [ "$(grep -c 'error:' err)" = 1 ]
+
+says 0 '' bench model.gguf -p 8 -n 2 --repeat 1 --no-limits --json
+grep -q '"tokens_per_second": [0-9]' out
+says 2 '--repeat' bench model.gguf --repeat 0
