@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The pool. A job is published under a generation number; a thread that has seen it takes parts from an atomic counter until there
- * are none, then counts itself out. The caller works too and returns when all are out: one barrier a job.
+ * The pool. The gate says which job there is, whether it is open, and how many workers are inside. A worker that finds it open with
+ * a job it has not seen steps in, takes parts from a counter until there are none, and steps out. The caller works too, closes the
+ * gate and waits for those inside: one barrier a job, and a worker that comes too late, because the machine had something else for
+ * its processor, holds nobody up.
  *
  * Waiting threads spin for a while (a graph has a job every few microseconds) and then sleep on a condition. Spinning is off when
- * there are more threads than processors. Only acquire/release on the pool's own atomics and pthread are used, so that
- * ThreadSanitizer understands it. */
+ * there are more threads than processors. Who goes to sleep says so and looks again; who changes the gate looks for sleepers
+ * afterwards: both in the one order of sequentially consistent operations, so no wake-up is lost and no job takes the mutex for
+ * threads that are awake. There are only the pool's own atomics and pthread, so that ThreadSanitizer understands it. */
 #define _GNU_SOURCE
 #include "base/thread.h"
 
@@ -29,6 +32,11 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
+/* The gate: the job's generation, whether it is open, how many workers are inside. */
+#define GATE_JOB    (UINT64_C(1) << 32)
+#define GATE_OPEN   (UINT64_C(1) << 31)
+#define GATE_INSIDE (GATE_OPEN - 1)
+
 struct fj_pool {
     int n_threads;
     bool may_spin;
@@ -36,14 +44,14 @@ struct fj_pool {
     int n_started;
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
-    fj_part_fn *fn;
+    fj_part_fn *fn; /* this and the next two belong to the job: written while the gate is closed and nobody is inside */
     void *context;
     int64_t n_parts;
-    atomic_int_fast64_t next; /* part */
-    atomic_uint generation;   /* of the job; written under the mutex */
-    atomic_int n_out;         /* workers that have finished the job */
-    atomic_int n_asleep;      /* threads that wait on a condition */
-    bool stop;                /* under the mutex, read after the generation */
+    _Alignas(64) atomic_uint_fast64_t gate;
+    _Alignas(64) atomic_int_fast64_t next; /* part */
+    _Alignas(64) atomic_int n_asleep;      /* workers that wait on `wake` */
+    atomic_bool caller_sleeps;             /* on `done` */
+    atomic_bool stop;
 };
 
 static inline void relax(void)
@@ -93,47 +101,85 @@ static void take_parts(fj_pool *p, int index)
     }
 }
 
-/* Waits for another generation than `seen`. */
-static unsigned wait_for_job(fj_pool *p, unsigned seen)
+/* Steps into an open job other than `seen`. */
+static bool step_in(fj_pool *p, uint64_t *seen)
 {
-    for (spin s = spin_start(p); spin_on(&s);) {
-        unsigned now = atomic_load_explicit(&p->generation, memory_order_acquire);
-        if (now != seen)
-            return now;
-    }
+    uint_fast64_t gate = atomic_load_explicit(&p->gate, memory_order_acquire);
+    while ((gate & GATE_OPEN) && gate / GATE_JOB != *seen)
+        if (atomic_compare_exchange_weak_explicit(&p->gate, &gate, gate + 1, memory_order_acquire,
+                                                  memory_order_acquire)) {
+            *seen = gate / GATE_JOB;
+            return true;
+        }
+    return false;
+}
+
+static bool stops(const fj_pool *p)
+{
+    return atomic_load_explicit(&p->stop, memory_order_acquire);
+}
+
+/* Waits until it is inside another job than `seen`; false when the pool ends. */
+static bool wait_for_job(fj_pool *p, uint64_t *seen)
+{
+    for (spin s = spin_start(p); spin_on(&s);)
+        if (step_in(p, seen))
+            return true;
+    bool is_in = false;
     (void)pthread_mutex_lock(&p->mutex);
-    atomic_fetch_add_explicit(&p->n_asleep, 1, memory_order_relaxed);
-    while (atomic_load_explicit(&p->generation, memory_order_acquire) == seen)
+    atomic_fetch_add(&p->n_asleep, 1);
+    while (!stops(p)) {
+        uint_fast64_t gate = atomic_load(&p->gate);
+        if ((gate & GATE_OPEN) && gate / GATE_JOB != *seen) {
+            is_in = step_in(p, seen);
+            if (is_in)
+                break;
+            continue;
+        }
         (void)pthread_cond_wait(&p->wake, &p->mutex);
-    atomic_fetch_sub_explicit(&p->n_asleep, 1, memory_order_relaxed);
+    }
+    atomic_fetch_sub(&p->n_asleep, 1);
     (void)pthread_mutex_unlock(&p->mutex);
-    return atomic_load_explicit(&p->generation, memory_order_acquire);
+    return is_in;
 }
 
 static void *work(void *argument)
 {
     worker *w = argument;
     fj_pool *p = w->pool;
-    unsigned seen = 0;
-    for (;;) {
-        seen = wait_for_job(p, seen);
-        if (p->stop)
-            return NULL;
+    uint64_t seen = 0;
+    while (!stops(p) && wait_for_job(p, &seen)) {
         take_parts(p, w->index);
-        if (atomic_fetch_add_explicit(&p->n_out, 1, memory_order_acq_rel) + 1 == p->n_threads - 1) {
+        uint_fast64_t gate = atomic_fetch_sub(&p->gate, 1) - 1;
+        if (!(gate & (GATE_OPEN | GATE_INSIDE)) && atomic_load(&p->caller_sleeps)) {
             (void)pthread_mutex_lock(&p->mutex);
             (void)pthread_cond_signal(&p->done);
             (void)pthread_mutex_unlock(&p->mutex);
         }
     }
+    return NULL;
 }
 
-static void publish(fj_pool *p)
+static void wake_sleepers(fj_pool *p)
 {
+    if (!atomic_load(&p->n_asleep))
+        return;
     (void)pthread_mutex_lock(&p->mutex);
-    atomic_fetch_add_explicit(&p->generation, 1, memory_order_release);
-    if (atomic_load_explicit(&p->n_asleep, memory_order_relaxed) > 0)
-        (void)pthread_cond_broadcast(&p->wake);
+    (void)pthread_cond_broadcast(&p->wake);
+    (void)pthread_mutex_unlock(&p->mutex);
+}
+
+/* Until nobody is inside the closed gate. */
+static void wait_for_workers(fj_pool *p)
+{
+    for (spin s = spin_start(p); spin_on(&s);)
+        if (!(atomic_load_explicit(&p->gate, memory_order_acquire) & GATE_INSIDE))
+            return;
+    (void)pthread_mutex_lock(&p->mutex);
+    atomic_store(&p->caller_sleeps, true);
+    while (atomic_load(&p->gate) & GATE_INSIDE)
+        (void)pthread_cond_wait(&p->done, &p->mutex);
+    atomic_store(&p->caller_sleeps, false);
     (void)pthread_mutex_unlock(&p->mutex);
 }
 
@@ -148,16 +194,12 @@ void fj_pool_run(fj_pool *p, fj_part_fn *fn, void *context, int64_t n_parts)
     p->context = context;
     p->n_parts = n_parts;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->n_out, 0, memory_order_relaxed);
-    publish(p);
+    uint_fast64_t job = atomic_load_explicit(&p->gate, memory_order_relaxed) / GATE_JOB + 1;
+    atomic_store(&p->gate, (job * GATE_JOB) | GATE_OPEN);
+    wake_sleepers(p);
     take_parts(p, 0);
-    for (spin s = spin_start(p); spin_on(&s);)
-        if (atomic_load_explicit(&p->n_out, memory_order_acquire) == p->n_threads - 1)
-            return;
-    (void)pthread_mutex_lock(&p->mutex);
-    while (atomic_load_explicit(&p->n_out, memory_order_acquire) != p->n_threads - 1)
-        (void)pthread_cond_wait(&p->done, &p->mutex);
-    (void)pthread_mutex_unlock(&p->mutex);
+    if (atomic_fetch_and(&p->gate, ~GATE_OPEN) & GATE_INSIDE)
+        wait_for_workers(p);
 }
 
 fj_status fj_pool_open(int n_threads, fj_pool **out, fj_err *err)
@@ -165,10 +207,12 @@ fj_status fj_pool_open(int n_threads, fj_pool **out, fj_err *err)
     int cpus = fj_cpu_count();
     n_threads = n_threads > 0 ? n_threads : cpus;
     n_threads = n_threads > MAX_THREADS ? MAX_THREADS : n_threads;
-    fj_pool *p = calloc(1, sizeof *p);
+    fj_pool *p = aligned_alloc(_Alignof(fj_pool), sizeof *p);
     *out = NULL;
-    if (p)
+    if (p) {
+        memset(p, 0, sizeof *p);
         p->workers = calloc((size_t)n_threads, sizeof *p->workers);
+    }
     if (!p || !p->workers) {
         free(p);
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for %d threads", n_threads);
@@ -197,8 +241,7 @@ void fj_pool_close(fj_pool *p)
     if (!p)
         return;
     (void)pthread_mutex_lock(&p->mutex);
-    p->stop = true;
-    atomic_fetch_add_explicit(&p->generation, 1, memory_order_release);
+    atomic_store(&p->stop, true);
     (void)pthread_cond_broadcast(&p->wake);
     (void)pthread_mutex_unlock(&p->mutex);
     for (int i = 0; i < p->n_started; i++)
