@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The pool. The gate says which job there is, whether it is open, and how many workers are inside. A worker that finds it open with
- * a job it has not seen steps in, takes parts from a counter until there are none, and steps out. The caller works too, closes the
+ * a job it has not seen steps in, takes parts until there are none, and steps out. The caller works too, closes the
  * gate and waits for those inside: one barrier a job, and a worker that comes too late, because the machine had something else for
  * its processor, holds nobody up.
+ *
+ * The parts lie in lanes, runs of neighbours with a counter each. A thread begins with its own lane and then helps in the others, so
+ * that as a rule it reads on where it has read before (prefetching goes past the end of a part) and still waits for nobody.
  *
  * Waiting threads spin for a while (a graph has a job every few microseconds) and then sleep on a condition. Spinning is off when
  * there are more threads than processors. Who goes to sleep says so and looks again; who changes the gate looks for sleepers
@@ -23,7 +26,7 @@
 #include "base/cgroup_internal.h"
 #include "base/clock.h"
 
-enum { MAX_THREADS = 256, CLOCK_EVERY = 32 };
+enum { MAX_THREADS = 256, MAX_LANES = 8, CLOCK_EVERY = 32 };
 #define SPIN_SECONDS 50e-6
 
 typedef struct worker {
@@ -31,6 +34,11 @@ typedef struct worker {
     int index;
     pthread_t thread;
 } worker;
+
+typedef struct lane {
+    _Alignas(64) atomic_int_fast64_t next; /* part */
+    int64_t end;
+} lane;
 
 /* The gate: the job's generation, whether it is open, how many workers are inside. */
 #define GATE_JOB    (UINT64_C(1) << 32)
@@ -44,13 +52,13 @@ struct fj_pool {
     int n_started;
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
-    fj_part_fn *fn; /* this and the next two belong to the job: written while the gate is closed and nobody is inside */
+    fj_part_fn *fn; /* from here to lanes: the job, written while the gate is closed and nobody is inside */
     void *context;
-    int64_t n_parts;
+    int n_lanes;
+    lane lanes[MAX_LANES];
     _Alignas(64) atomic_uint_fast64_t gate;
-    _Alignas(64) atomic_int_fast64_t next; /* part */
-    _Alignas(64) atomic_int n_asleep;      /* workers that wait on `wake` */
-    atomic_bool caller_sleeps;             /* on `done` */
+    _Alignas(64) atomic_int n_asleep; /* workers that wait on `wake` */
+    atomic_bool caller_sleeps;        /* on `done` */
     atomic_bool stop;
 };
 
@@ -93,11 +101,21 @@ static bool spin_on(spin *s)
 
 static void take_parts(fj_pool *p, int index)
 {
-    for (;;) {
-        int64_t part = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (part >= p->n_parts)
-            return;
-        p->fn(p->context, part, index);
+    for (int i = 0; i < p->n_lanes; i++) {
+        lane *l = &p->lanes[(index + i) % p->n_lanes];
+        while (atomic_load_explicit(&l->next, memory_order_relaxed) < l->end) {
+            int64_t part = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
+            if (part < l->end)
+                p->fn(p->context, part, index);
+        }
+    }
+}
+
+static void deal_parts(fj_pool *p, int64_t n_parts)
+{
+    for (int i = 0; i < p->n_lanes; i++) {
+        atomic_store_explicit(&p->lanes[i].next, n_parts * i / p->n_lanes, memory_order_relaxed);
+        p->lanes[i].end = n_parts * (i + 1) / p->n_lanes;
     }
 }
 
@@ -192,8 +210,7 @@ void fj_pool_run(fj_pool *p, fj_part_fn *fn, void *context, int64_t n_parts)
     }
     p->fn = fn;
     p->context = context;
-    p->n_parts = n_parts;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    deal_parts(p, n_parts);
     uint_fast64_t job = atomic_load_explicit(&p->gate, memory_order_relaxed) / GATE_JOB + 1;
     atomic_store(&p->gate, (job * GATE_JOB) | GATE_OPEN);
     wake_sleepers(p);
@@ -218,6 +235,7 @@ fj_status fj_pool_open(int n_threads, fj_pool **out, fj_err *err)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for %d threads", n_threads);
     }
     p->n_threads = n_threads;
+    p->n_lanes = n_threads < MAX_LANES ? n_threads : MAX_LANES;
     p->may_spin = n_threads <= cpus;
     (void)pthread_mutex_init(&p->mutex, NULL);
     (void)pthread_cond_init(&p->wake, NULL);
