@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 
+enum { HUGE_BYTES = 2 << 20 };
+
 fj_status fj_buffer_open(fj_buffer *out, size_t size, const char *what, fj_err *err)
 {
     *out = (fj_buffer){ 0 };
@@ -17,6 +19,10 @@ fj_status fj_buffer_open(fj_buffer *out, size_t size, const char *what, fj_err *
         (void)fj_fail(err, FJ_ERR_MEMORY, "no memory for %s: %s", what, fj_format_bytes(size, text));
         return fj_hint(err, "forja plan shows what a run takes; a smaller batch, length or model needs less");
     }
+#ifdef MADV_HUGEPAGE
+    if (size >= HUGE_BYTES) /* weights and activations are streamed: fewer pages, fewer faults; a wish only */
+        (void)madvise(p, size, MADV_HUGEPAGE);
+#endif
     out->data = p;
     out->size = size;
     return FJ_OK;
