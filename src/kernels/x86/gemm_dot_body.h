@@ -5,7 +5,9 @@
  * A tile is TILE_M rows of x by TILE_N rows of w. Each of its sums is one chain of FMAs whatever stands beside it, so a tile
  * may be cut and moved freely: rows and columns that are left over repeat the last one and are not stored.
  *
- * Few rows (decoding): tiles read both sides where they lie; the weights pass once.
+ * Few rows (decoding): tiles read both sides where they lie; the weights pass once, and one or two rows do so little with them
+ * that memory decides: each load asks for its line of the next tile, into the second-level cache. (Into the first it is no gain:
+ * its few outstanding misses are busy.) From memory, one thread, k = 576: f32 16.6 -> 24.5 GB/s, bf16 12.2 -> 21.5.
  * Many rows: a tile's w rows are widened and laid end to end, [step][TILE_N][16], in a buffer that stays in L1 while a block of
  * x rows, which stays in L2, walks past. That also keeps rows that are 4096 bytes apart from evicting each other. When k is too
  * long for the buffer it is cut; the lanes' sums wait on the stack between two chunks: the chain goes on where it stopped. */
@@ -25,6 +27,7 @@ enum {
     CHUNK_STEPS = 48,  /* of a packed tile: 18 KB with TILE_N = 6 */
     BLOCK_ROWS  = 256, /* of x, at most CHUNK_STEPS long: they stay in L2 */
     BLOCK_CUT   = 96,  /* the same when their sums wait between chunks: 36 KB with TILE_N = 6 */
+    AHEAD_BYTES = 128 * 1024, /* that the next tile of few rows may lie away */
 };
 
 INLINE int step_values(kind k)
@@ -82,7 +85,9 @@ INLINE void store_sums(float *y, int64_t ldy, const v16 *sum, int mr, int nr, in
 
 /* ---- tiles read where they lie ----------------------------------------------------------------------------------------- */
 
-INLINE void plain_step(kind kx, kind kw, v16 *sum, const char *const *x, const char *const *w, int mr, int nr, int64_t at, int n)
+/* ahead: bytes to where the rows of the next tile lie, 0 not to ask for them. */
+INLINE void plain_step(kind kx, kind kw, v16 *sum, const char *const *x, const char *const *w, int mr, int nr, int64_t at, int n,
+                       size_t ahead)
 {
     v16 xs[TILE_M];
 #pragma GCC unroll 8
@@ -91,6 +96,8 @@ INLINE void plain_step(kind kx, kind kw, v16 *sum, const char *const *x, const c
 #pragma GCC unroll 8
     for (int j = 0; j < nr; j++) {
         v16 ws = load_step(kw, w[j], at, n);
+        if (ahead)
+            _mm_prefetch(w[j] + (size_t)at * value_bytes(kw) + ahead, _MM_HINT_T1);
 #pragma GCC unroll 8
         for (int i = 0; i < mr; i++)
             sum[i * nr + j] = madd(kx, xs[i], ws, sum[i * nr + j], n);
@@ -111,11 +118,14 @@ INLINE void plain_tile(kind kx, kind kw, const dots *d, int64_t i0, int64_t j0, 
     for (int e = 0; e < mr * nr; e++)
         sum[e] = v16_zero();
 
+    size_t  ahead = mr <= 2 && nr == TILE_N ? TILE_N * d->w_bytes : 0;
+    if (ahead > AHEAD_BYTES)
+        ahead = 0; /* rows this long are streams that the processor follows by itself */
     int64_t at = 0;
     for (; at + step_values(kx) <= d->k; at += step_values(kx))
-        plain_step(kx, kw, sum, x, w, mr, nr, at, step_values(kx));
+        plain_step(kx, kw, sum, x, w, mr, nr, at, step_values(kx), ahead);
     if (at < d->k)
-        plain_step(kx, kw, sum, x, w, mr, nr, at, (int)(d->k - at));
+        plain_step(kx, kw, sum, x, w, mr, nr, at, (int)(d->k - at), 0);
     store_sums(d->y + i0 * d->ldy + j0, d->ldy, sum, mr, nr, m, n);
 }
 

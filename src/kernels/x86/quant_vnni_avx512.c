@@ -114,7 +114,7 @@ FJ_INLINE void tile_rows(fj_form f, const int rows, const fj_tile_work *work)
 {
     const __mmask16 cols = (__mmask16)((1u << work->n) - 1);
     const fj_word *x = work->panel;
-    const int ahead = 2048; /* bytes: the hardware's own prefetch ends with each page */
+    const int ahead = 2048; /* bytes: the hardware's own prefetch ends with each page. Into L2: the misses of L1 are busy */
     const uint8_t *super = work->tile + fj_super_at(f, work->first_block);
     const uint8_t *head = work->tile + fj_block_at(f, work->first_block);
     __m512 acc[FJ_PANEL_ROWS];
@@ -126,7 +126,7 @@ FJ_INLINE void tile_rows(fj_form f, const int rows, const fj_tile_work *work)
     for (int64_t b = 0; b < work->n_blocks; b++, x += rows * FJ_PANEL_ROW_WORDS) {
         if (rows <= 4)
             for (int line = 0; line < fj_block_bytes(f); line += 64)
-                _mm_prefetch((const char *)head + ahead + line, _MM_HINT_T0);
+                _mm_prefetch((const char *)head + ahead + line, _MM_HINT_T1);
         add_block(f, rows, x, super, head, acc);
         head += fj_block_bytes(f);
         if (f.is_super && b % FJ_SUPER_BLOCKS == FJ_SUPER_BLOCKS - 1) {
