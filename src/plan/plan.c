@@ -4,10 +4,11 @@
 
 #include "base/clock.h"
 
-/* Sums up. Nothing that the plan counts has been touched yet, so what is resident now is what the process takes besides. */
+/* Sums up. Of what the plan counts only an adapter has been touched yet, so the rest of what is resident now is the process. */
 static void add_up(fj_plan *p)
 {
-    p->process = (size_t)fj_resident_bytes();
+    size_t resident = (size_t)fj_resident_bytes();
+    p->process = resident - FJ_MIN(resident, p->adapters);
     p->total = p->weights + p->gradients + p->optimizer + p->adapters + p->activations + p->kv + p->process;
     p->peak = p->total;
 }

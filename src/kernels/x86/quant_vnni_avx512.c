@@ -114,7 +114,8 @@ FJ_INLINE void tile_rows(fj_form f, const int rows, const fj_tile_work *work)
 {
     const __mmask16 cols = (__mmask16)((1u << work->n) - 1);
     const fj_word *x = work->panel;
-    const int ahead = 2048; /* bytes: the hardware's own prefetch ends with each page. Into L2: the misses of L1 are busy */
+    const int ahead =
+        2048; /* bytes: the hardware's own prefetch ends with each page. Into L2: the misses of L1 are busy */
     const uint8_t *super = work->tile + fj_super_at(f, work->first_block);
     const uint8_t *head = work->tile + fj_block_at(f, work->first_block);
     __m512 acc[FJ_PANEL_ROWS];
