@@ -155,6 +155,9 @@ static void set_tokens(fj_gguf_writer *w, const fj_tokenizer_gguf *v)
     if (v->n_merges)
         fj_gguf_set_texts(w, "tokenizer.ggml.merges", v->merges, v->n_merges);
     fj_gguf_set_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
+    fj_gguf_set_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos);
+    if (v->add_space_prefix >= 0)
+        fj_gguf_set_bool(w, "tokenizer.ggml.add_space_prefix", v->add_space_prefix);
 }
 
 static void set_id(fj_gguf_writer *w, const char *key, int64_t id)

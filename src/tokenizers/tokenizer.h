@@ -42,7 +42,8 @@ typedef struct fj_tokenizer_gguf {
     fj_text *tokens, *merges;
     float *scores;  /* n_tokens, or NULL */
     int32_t *types; /* n_tokens */
-    bool add_bos;
+    bool add_bos, add_eos;
+    int add_space_prefix; /* 0, 1, or -1: GGUF's "gpt2" has no such key */
 } fj_tokenizer_gguf;
 fj_status fj_tokenizer_to_gguf(const fj_tokenizer *t, int64_t n_vocab, fj_arena *arena, fj_tokenizer_gguf *out,
                                fj_err *err);
@@ -55,6 +56,8 @@ fj_text fj_tokenizer_token(const fj_tokenizer *t,
                            int64_t id); /* spelled as in the vocabulary; empty for an id that has none */
 int64_t fj_tokenizer_id(const fj_tokenizer *t, fj_text token);   /* -1 when absent */
 bool fj_tokenizer_is_special(const fj_tokenizer *t, int64_t id); /* control token: not shown to users */
+bool fj_tokenizer_is_added(const fj_tokenizer *t,
+                           int64_t id); /* found in the text itself; may take the blanks around it along */
 bool fj_tokenizer_adds_bos(const fj_tokenizer *t);               /* encoding with add_special puts bos first */
 int64_t fj_tokenizer_bos(const fj_tokenizer *t);                 /* -1 when there is none; likewise below */
 int64_t fj_tokenizer_eos(const fj_tokenizer *t);
