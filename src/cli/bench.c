@@ -59,9 +59,7 @@ static fj_status open_bench(bench *b, fj_err *err)
 {
     const settings *s = b->s;
     const fj_runtime *rt = b->call->rt;
-    fj_session_settings settings_ = { .n_ctx = FJ_MAX(s->n_prompt, s->n_predict + 1) + 1,
-                                      .fast = true,
-                                      .stop_layer = -1 };
+    fj_session_settings settings_ = { .n_ctx = FJ_MAX(1, s->n_prompt) + s->n_predict, .fast = true, .stop_layer = -1 };
     fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, &b->opened, err);
     if (!st && !s->no_repack)
         st = fj_model_repack(b->opened.model, rt->pool, err);
@@ -87,18 +85,20 @@ static void close_bench(bench *b)
     free(b->logits);
 }
 
-/* Seconds of one round: the prompt at once, or a token at a time behind one that is there already. */
+/* Seconds of one round: the prompt at once, or the answer a token at a time behind the prompt (behind one token without). */
 static fj_status one_round(bench *b, bool is_prompt, double *seconds, fj_err *err)
 {
     const int *cancel = b->call->rt->cancel;
-    fj_session_truncate(b->session, 0, 0);
-    fj_rows_in rows = { .n = is_prompt ? b->s->n_prompt : 1, .ids = b->ids };
+    int64_t behind = is_prompt ? 0 : FJ_MAX(1, b->s->n_prompt);
+    fj_session_truncate(b->session, 0, FJ_MIN(behind, fj_session_length(b->session, 0)));
+    fj_rows_in rows = { .n = is_prompt ? b->s->n_prompt : behind - fj_session_length(b->session, 0), .ids = b->ids };
     double started = fj_seconds();
-    fj_status st = fj_session_forward(b->session, &rows, b->logits, cancel, err);
+    fj_status st = rows.n ? fj_session_forward(b->session, &rows, b->logits, cancel, err) : FJ_OK;
     if (!is_prompt) {
+        rows.n = 1;
         started = fj_seconds();
         for (int64_t i = 0; i < b->s->n_predict && !st; i++) {
-            rows.ids = b->ids + 1 + i;
+            rows.ids = b->ids + behind + i;
             st = fj_session_forward(b->session, &rows, b->logits, cancel, err);
         }
     }
