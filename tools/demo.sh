@@ -6,6 +6,7 @@
 #   DEMO_DIR=folder  keeps the results there (build/demo)
 set -eu
 out=${DEMO_DIR:-build/demo}
+small=$out/yunque-Q4_K_M.gguf
 forja=build/forja
 begun=$(date +%s)
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
@@ -87,7 +88,7 @@ compare() { # compare TITLE=FILE...
                     line = "  "
                     for (c = 1; c <= columns; c++) {
                         t = i <= n[c] ? text_of[c, i] : ""
-                        colour = c == 1 ? "" : right[c] ? green : red
+                        colour = right[c] ? green : c == columns && columns > 1 ? red : ""
                         line = line (colour == "" ? "" : colour) pad(t, cell) (colour == "" ? "" : plain) "  "
                     }
                     sub(/ +$/, "", line)
@@ -124,27 +125,24 @@ ask "$out/after" "$MODEL" --adapter "$out/adapter"
 compare "before=$out/before" "after=$out/after" || wrong=1
 
 step "Merged and written as Q4_K_M, one file"
-"$forja" export "$MODEL" "$out/yunque-Q4_K_M.gguf" --adapter "$out/adapter" --type Q4_K_M -q
-ask "$out/small" "$out/yunque-Q4_K_M.gguf"
-compare "before=$out/before" "Q4_K_M=$out/small" || wrong=1
+"$forja" export "$MODEL" "$small" --adapter "$out/adapter" --type Q4_K_M -q
+ask "$out/small" "$small"
+compare "after=$out/after" "Q4_K_M=$out/small" || wrong=1
 step ""
 
-cat <<EOF
-
-${bold}What there is now${plain}
-  $(size "$MODEL")   the model as it came            $MODEL
-  $(size "$out/adapter/adapter_model.safetensors")   the adapter, opens in PEFT too  $out/adapter
-  $(size "$out/yunque-Q4_K_M.gguf")   both in one file                $out/yunque-Q4_K_M.gguf
-  $(($(date +%s) - begun)) s in all
-
-${bold}What to type next${plain}
-  $forja run $out/yunque-Q4_K_M.gguf                  talk to it
-  $forja plan $out/yunque-Q4_K_M.gguf --table         memory to run and to tune it, by bits
-  $forja train examples/yunque.yaml --explain         every setting of what you just saw
-  $forja train examples/yunque.yaml dataset=MINE.jsonl model_name_or_path=MODEL
-  $forja bench $out/yunque-Q4_K_M.gguf                how fast, and how much of this machine that is
-  $forja doctor                                             what this machine can do
-EOF
+printf '\n%s\n' "${bold}What there is now${plain}"
+printf '  %9s   %-32s %s\n' "$(size "$MODEL")" "the model as it came" "$MODEL" \
+    "$(size "$out/adapter/adapter_model.safetensors")" "the adapter; PEFT opens it too" "$out/adapter" \
+    "$(size "$small")" "both in one file" "$small"
+printf '  %9s   in all\n' "$(($(date +%s) - begun)) s"
+printf '\n%s\n' "${bold}What to type next${plain}"
+printf '  %-58s %s\n' "$forja run $small" "talk to it" \
+    "$forja plan $small --table" "memory to run and to tune it, by bits" \
+    "$forja train examples/yunque.yaml --explain" "every setting of what you just saw" \
+    "$forja train examples/yunque.yaml dataset=MINE.jsonl \\" "teach it something of your own" \
+    "    model_name_or_path=$MODEL output_dir=mine" "" \
+    "$forja bench $small" "how fast, and how much of this machine that is" \
+    "$forja doctor" "what this machine can do"
 if [ -n "${wrong:-}" ]; then
     echo "An answer about what was taught came out wrong (in red above)." >&2
     exit 1
