@@ -9,16 +9,6 @@
 #include "base/utf8.h"
 #include "tokenizers/bpe.h"
 
-static int64_t find_spelled(const fj_tokenizer *t, const char *a, size_t na, const char *b, size_t nb)
-{
-    char text[512];
-    if (na + nb > sizeof text)
-        return -1;
-    memcpy(text, a, na);
-    memcpy(text + na, b, nb);
-    return fj_text_table_find(&t->vocab, (fj_text){ text, na + nb });
-}
-
 /* ---- first symbols ------------------------------------------------------------------------------------------------------------------ */
 
 /* An unknown stretch waits until the next known character: neighbours may be fused. */
@@ -242,15 +232,18 @@ static bool halves(const fj_json *v, fj_text *left, fj_text *right)
     return !memchr(right->data, ' ', right->len);
 }
 
-static fj_status read_merge(const fj_tokenizer *t, const fj_json *v, size_t prefix, size_t at, fj_merge *out,
-                            fj_err *err)
+static fj_status read_merge(const fj_tokenizer *t, const fj_json *v, size_t prefix, size_t at, fj_str *whole,
+                            fj_merge *out, fj_err *err)
 {
     fj_text a, b;
     if (!halves(v, &a, &b))
         return fj_fail(err, FJ_ERR_FORMAT, "merge %zu is no pair", at);
     int64_t left = fj_text_table_find(&t->vocab, a), right = fj_text_table_find(&t->vocab, b);
     size_t skip = FJ_MIN(prefix, b.len);
-    int64_t made = find_spelled(t, a.data, a.len, b.data + skip, b.len - skip);
+    fj_str_clear(whole);
+    fj_str_add(whole, a.data, a.len);
+    fj_str_add(whole, b.data + skip, b.len - skip);
+    int64_t made = whole->len ? fj_text_table_find(&t->vocab, (fj_text){ whole->data, whole->len }) : -1;
     if (left < 0 || right < 0 || made < 0)
         return fj_fail(err, FJ_ERR_FORMAT, "merge %zu ('%.*s' and '%.*s') has a token that the vocabulary lacks", at,
                        (int)FJ_MIN(a.len, 100), a.data, (int)FJ_MIN(b.len, 100), b.data);
@@ -262,14 +255,18 @@ static fj_status read_merges(const fj_tokenizer *t, const fj_json *list, size_t 
                              fj_err *err)
 {
     fj_status st = FJ_OK;
+    fj_str whole = { 0 };
     for (size_t i = 0; !st && i < fj_json_len(list); i++) {
         const fj_json *v = fj_json_at(list, i);
         fj_text text = fj_json_text(v);
         if (text.data && fj_text_starts(text, "#version"))
             continue;
-        st = read_merge(t, v, prefix, i, &out[*n], err);
+        st = read_merge(t, v, prefix, i, &whole, &out[*n], err);
         (*n)++;
     }
+    if (whole.failed)
+        st = fj_fail(err, FJ_ERR_MEMORY, "no memory for merges");
+    fj_str_free(&whole);
     return st;
 }
 

@@ -17,6 +17,8 @@ struct fj_encoder {
     fj_ids word;
     fj_word_cache cache;
     fj_str joined; /* text of pieces */
+    size_t first;  /* of the ids of the text in work */
+    bool with_offsets;
 };
 
 fj_status fj_encoder_new(const fj_tokenizer *t, fj_encoder **out, fj_err *err)
@@ -102,63 +104,6 @@ static void put(fj_encoding *e, int32_t id, int64_t start, int64_t end)
     e->n++;
 }
 
-/* The ids of a word or added token that begins at byte `at`. */
-static bool put_ids(fj_encoding *out, const fj_passage *p, size_t at, const int32_t *ids, const uint32_t *lens,
-                    size_t n, bool with_offsets)
-{
-    if (!make_room(out, n, with_offsets))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        if (with_offsets)
-            put(out, ids[i], p->from[at], p->to[at + lens[i] - 1]);
-        else
-            put(out, ids[i], 0, 0);
-        at += lens[i];
-    }
-    return true;
-}
-
-/* ---- words ----------------------------------------------------------------------------------------------------------------------------- */
-
-static fj_status encode_word(fj_encoder *e, const fj_passage *p, fj_cut cut, bool with_offsets, fj_encoding *out,
-                             fj_err *err)
-{
-    fj_text word = { p->text + cut.start, cut.end - cut.start };
-    const fj_word_slot *known = NULL;
-    uint64_t hash = 0;
-    bool ok = true;
-    if (word.len <= FJ_CACHED_WORD)
-        known = fj_word_cache_find(&e->cache, word, &hash);
-    if (known) {
-        ok = put_ids(out, p, cut.start, e->cache.ids.ids + known->ids, e->cache.ids.lens + known->ids, known->n_ids,
-                     with_offsets);
-    } else {
-        e->word.n = 0;
-        fj_status st = e->t->kind->encode(e->t, e->work, word, &e->word, err);
-        if (st)
-            return st;
-        fj_word_cache_put(&e->cache, word, hash, e->word.ids, e->word.lens, e->word.n);
-        ok = !e->word.failed && put_ids(out, p, cut.start, e->word.ids, e->word.lens, e->word.n, with_offsets);
-    }
-    return ok ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for the ids of a text of %zu bytes", p->len);
-}
-
-static fj_status encode_cuts(fj_encoder *e, const fj_passage *p, bool with_offsets, fj_encoding *out, fj_err *err)
-{
-    fj_status st = FJ_OK;
-    for (size_t i = 0; !st && i < p->cuts.n; i++) {
-        fj_cut cut = p->cuts.items[i];
-        uint32_t len = cut.end - cut.start;
-        if (cut.id < 0)
-            st = encode_word(e, p, cut, with_offsets, out, err);
-        else if (!put_ids(out, p, cut.start, &cut.id, &len, 1, with_offsets))
-            st = fj_fail(err, FJ_ERR_MEMORY, "no memory for the ids of a text of %zu bytes", p->len);
-    }
-    return st;
-}
-
-/* ---- after the model ------------------------------------------------------------------------------------------------------------------ */
-
 static size_t count_blanks(fj_text token, bool from_end)
 {
     size_t count = 0, n;
@@ -179,13 +124,13 @@ static size_t count_blanks(fj_text token, bool from_end)
     return count;
 }
 
-/* Offsets leave out a token's blanks, but not the one that the pre-tokenizer put before the text. */
-static void trim(const fj_tokenizer *t, bool keeps_first_blank, fj_encoding *e, size_t first)
+/* Offsets of the last id leave out its blanks, but not the one that the pre-tokenizer put before the text. */
+static void trim(const fj_post *post, fj_text token, fj_encoding *e, size_t first)
 {
-    for (size_t i = first; i < e->n; i++) {
-        int64_t leading = (int64_t)count_blanks(t->tokens[e->ids[i]], false);
-        int64_t trailing = (int64_t)count_blanks(t->tokens[e->ids[i]], true);
-        if (leading == 1 && keeps_first_blank && (i == first || e->starts[i] == 0))
+    size_t i = e->n - 1;
+    for (size_t k = 0; k < post->n_trims; k++) {
+        int64_t leading = (int64_t)count_blanks(token, false), trailing = (int64_t)count_blanks(token, true);
+        if (leading == 1 && post->keeps_first_blank[k] && (i == first || e->starts[i] == 0))
             leading = 0;
         e->starts[i] = FJ_MIN(e->starts[i] + leading, e->ends[i]);
         if (e->ends[i] >= trailing)
@@ -193,13 +138,70 @@ static void trim(const fj_tokenizer *t, bool keeps_first_blank, fj_encoding *e, 
     }
 }
 
+/* The ids of a word or added token that begins at byte `at`. An added token may be more than the vocabulary spells: the blanks around it
+ * count too. */
+static bool put_ids(const fj_encoder *e, const fj_passage *p, size_t at, const int32_t *ids, const uint32_t *lens,
+                    size_t n, bool is_added, fj_encoding *out)
+{
+    if (!make_room(out, n, e->with_offsets))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (e->with_offsets) {
+            put(out, ids[i], p->from[at], p->to[at + lens[i] - 1]);
+            trim(&e->t->post, is_added ? (fj_text){ p->text + at, lens[i] } : e->t->tokens[ids[i]], out, e->first);
+        } else {
+            put(out, ids[i], 0, 0);
+        }
+        at += lens[i];
+    }
+    return true;
+}
+
+/* ---- words ----------------------------------------------------------------------------------------------------------------------------- */
+
+static fj_status encode_word(fj_encoder *e, const fj_passage *p, fj_cut cut, fj_encoding *out, fj_err *err)
+{
+    fj_text word = { p->text + cut.start, cut.end - cut.start };
+    const fj_word_slot *known = NULL;
+    uint64_t hash = 0;
+    bool ok = true;
+    if (word.len <= FJ_CACHED_WORD)
+        known = fj_word_cache_find(&e->cache, word, &hash);
+    if (known) {
+        ok = put_ids(e, p, cut.start, e->cache.ids.ids + known->ids, e->cache.ids.lens + known->ids, known->n_ids,
+                     false, out);
+    } else {
+        e->word.n = 0;
+        fj_status st = e->t->kind->encode(e->t, e->work, word, &e->word, err);
+        if (st)
+            return st;
+        fj_word_cache_put(&e->cache, word, hash, e->word.ids, e->word.lens, e->word.n);
+        ok = !e->word.failed && put_ids(e, p, cut.start, e->word.ids, e->word.lens, e->word.n, false, out);
+    }
+    return ok ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for the ids of a text of %zu bytes", p->len);
+}
+
+static fj_status encode_cuts(fj_encoder *e, const fj_passage *p, fj_encoding *out, fj_err *err)
+{
+    fj_status st = FJ_OK;
+    for (size_t i = 0; !st && i < p->cuts.n; i++) {
+        fj_cut cut = p->cuts.items[i];
+        uint32_t len = cut.end - cut.start;
+        if (cut.id < 0)
+            st = encode_word(e, p, cut, out, err);
+        else if (!put_ids(e, p, cut.start, &cut.id, &len, 1, true, out))
+            st = fj_fail(err, FJ_ERR_MEMORY, "no memory for the ids of a text of %zu bytes", p->len);
+    }
+    return st;
+}
+
+/* ---- after the model ------------------------------------------------------------------------------------------------------------------ */
+
 static fj_status post_process(const fj_tokenizer *t, int flags, fj_encoding *e, size_t first, fj_err *err)
 {
     const fj_post *p = &t->post;
     size_t n = e->n - first;
     bool with_offsets = flags & FJ_ENCODE_OFFSETS;
-    for (size_t i = 0; with_offsets && n && i < p->n_trims; i++)
-        trim(t, p->keeps_first_blank[i], e, first);
     if (!(flags & FJ_ENCODE_SPECIAL))
         return FJ_OK;
     if (!make_room(e, p->n_before + p->n_after, with_offsets))
@@ -249,6 +251,8 @@ static fj_status encode_text(fj_encoder *e, fj_text text, const fj_trust *trust,
     fj_passage *now = &e->passages[0], *next = &e->passages[1];
     bool with_offsets = flags & FJ_ENCODE_OFFSETS;
     size_t first = out->n;
+    e->first = first;
+    e->with_offsets = with_offsets;
     if (text.len > FJ_MAX_PASSAGE / 2)
         return fj_fail(err, FJ_ERR_DATA, "a text of %zu bytes, at most %zu are read at once", text.len,
                        FJ_MAX_PASSAGE / 2);
@@ -267,7 +271,7 @@ static fj_status encode_text(fj_encoder *e, fj_text text, const fj_trust *trust,
     if (!st)
         st = fj_run_steps(&t->pre_tokenizer, e->matcher, &now, &next, &e->spare, err);
     if (!st)
-        st = encode_cuts(e, now, with_offsets, out, err);
+        st = encode_cuts(e, now, out, err);
     if (!st)
         st = post_process(t, flags, out, first, err);
     if (st)

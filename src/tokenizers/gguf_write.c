@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * GGUF metadata from a tokenizer: its tokens, and the name under which llama.cpp knows its pre-tokenizer. Source: llama.cpp,
  * convert_hf_to_gguf.py (placeholders, types), llama-vocab.cpp (what the names mean). */
+#define _GNU_SOURCE /* memmem */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "tokenizers/gguf.h"
 #include "tokenizers/spm.h"
 
@@ -19,16 +21,22 @@ static const struct {
     { { " ?[^(\\s|[.,!?…。，、।۔،])]+" }, "bloom" },
 };
 
-/* Line breaks stand in files as themselves or as escapes. */
+/* Characters stand in files as themselves or as escapes: here always as escapes. */
 static void add_escaped(const char *regex, fj_str *out)
 {
-    for (; *regex; regex++)
-        if (*regex == '\r')
+    fj_text text = fj_text_of(regex);
+    for (size_t at = 0, n; at < text.len; at += n) {
+        uint32_t c = 0;
+        n = FJ_MAX(fj_utf8_get(text.data + at, text.len - at, &c), (size_t)1);
+        if (c == '\r')
             fj_str_add_text(out, "\\r");
-        else if (*regex == '\n')
+        else if (c == '\n')
             fj_str_add_text(out, "\\n");
+        else if (c >= 0x80)
+            fj_str_printf(out, "\\x{%X}", (unsigned)c);
         else
-            fj_str_add_char(out, *regex);
+            fj_str_add_char(out, (char)c);
+    }
     fj_str_add_char(out, '\n');
 }
 
@@ -93,6 +101,27 @@ static bool is_byte_token(fj_text text)
     return text.len == 6 && !memcmp(text.data, "<0x", 3) && text.data[5] == '>';
 }
 
+/* llama.cpp looks for these in the text as it was given: where a normalizer had made ▁ of a space, the space stands again. */
+static fj_status put_user_defined(const fj_added_token *a, bool is_pieces, fj_arena *arena, fj_tokenizer_gguf *out,
+                                  fj_err *err)
+{
+    fj_text text = a->is_normalized ? a->pattern : a->text;
+    out->types[a->id] = FJ_PIECE_USER_DEFINED;
+    if (!is_pieces || !a->is_normalized || !memmem(text.data, text.len, "\xe2\x96\x81", 3))
+        return FJ_OK;
+    char *spaced = fj_arena_take(arena, text.len);
+    size_t n = 0;
+    if (!spaced)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a token");
+    for (size_t i = 0; i < text.len; n++) {
+        bool is_blank = text.len - i >= 3 && !memcmp(text.data + i, "\xe2\x96\x81", 3);
+        spaced[n] = is_blank ? ' ' : text.data[i];
+        i += is_blank ? 3 : 1;
+    }
+    out->tokens[a->id] = (fj_text){ spaced, n };
+    return FJ_OK;
+}
+
 static fj_status put_tokens(const fj_tokenizer *t, bool is_pieces, fj_arena *arena, fj_tokenizer_gguf *out, fj_err *err)
 {
     out->tokens = fj_arena_array(arena, out->n_tokens, sizeof *out->tokens);
@@ -111,10 +140,11 @@ static fj_status put_tokens(const fj_tokenizer *t, bool is_pieces, fj_arena *are
                         : is_pieces && is_byte_token(t->tokens[i]) ? FJ_PIECE_BYTE
                                                                    : FJ_PIECE_NORMAL;
     }
-    for (size_t i = 0; i < t->n_added; i++)
+    fj_status st = FJ_OK;
+    for (size_t i = 0; !st && i < t->n_added; i++)
         if (!t->added[i].is_special && (size_t)t->added[i].id < out->n_tokens)
-            out->types[t->added[i].id] = FJ_PIECE_USER_DEFINED;
-    return FJ_OK;
+            st = put_user_defined(&t->added[i], is_pieces, arena, out, err);
+    return st;
 }
 
 static fj_status put_merges(const fj_tokenizer *t, fj_arena *arena, fj_tokenizer_gguf *out, fj_err *err)

@@ -204,8 +204,9 @@ static fj_status add_model(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
 /* Spaces are ▁; one stands before the text. What decodes undoes that. */
 static fj_status add_pipeline(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
 {
-    static const char trim[] = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Strip\"},{\"type\":\"Replace\","
-                               "\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}]}";
+    static const char trim[] = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Replace\",\"pattern\":{\"Regex\":"
+                               "\"\\\\A +| +\\\\z\"},\"content\":\"\"},{\"type\":\"Replace\",\"pattern\":{\"Regex\":"
+                               "\" {2,}\"},\"content\":\" \"}]}";
     static const char before[] = "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"}";
     static const char blanks[] = "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}";
     static const char decoder[] =

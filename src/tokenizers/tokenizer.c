@@ -126,8 +126,10 @@ static fj_status normalize_patterns(fj_tokenizer *t, fj_err *err)
     fj_matcher *m = fj_matcher_new();
     fj_status st = m ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for a tokenizer");
     for (size_t i = 0; !st && t->normalizer.n && i < t->n_added; i++)
-        if (t->added[i].is_normalized && !t->is_spm)
+        if (t->added[i].is_normalized && !t->is_spm) {
             st = normalize(t, m, &a, &b, &spare, t->added[i].text, &t->added[i].pattern, err);
+            t->tokens[t->added[i].id] = t->added[i].pattern; /* so tokens and decoded text show it */
+        }
     fj_matcher_free(m);
     fj_passage_free(&a);
     fj_passage_free(&b);
