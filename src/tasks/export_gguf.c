@@ -112,7 +112,7 @@ static fj_status write_matrix(fj_gguf_writer *out, const target *t, const fj_exp
                         .bytes = bytes,
                         .error = sums,
                         .size = sums + parts,
-                        .wants_error = t->dtype->is_quantized && !t->is_copy };
+                        .wants_error = t->dtype != t->w->dtype };
         memset(sums, 0, 2 * (size_t)parts * sizeof *sums);
         fj_pool_run(pool, encode_part, &j, (j.n + PART_ROWS - 1) / PART_ROWS);
         for (int64_t p = 0; p < parts; p++) {
