@@ -53,63 +53,29 @@ static fj_json *offsets(const fj_encoding *e)
     return list;
 }
 
-/* Bytes of the code points start … end of valid UTF-8. */
-static fj_text part_of(fj_text text, int64_t start, int64_t end)
-{
-    size_t at[2] = { text.len, text.len };
-    int64_t seen = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (((unsigned char)text.data[i] & 0xc0) == 0x80)
-            continue;
-        if (seen == start)
-            at[0] = i;
-        if (seen == end)
-            at[1] = i;
-        seen++;
-    }
-    return (fj_text){ text.data + at[0], at[1] - at[0] };
-}
-
-/* As the vocabulary spells it; a token that took the blanks around it along is shown with them. */
-static fj_text piece(const fj_tokenizer *t, fj_text text, const fj_encoding *e, size_t i)
-{
-    fj_text token = fj_tokenizer_token(t, e->ids[i]);
-    if (!fj_tokenizer_is_added(t, e->ids[i]) || e->ends[i] == e->starts[i])
-        return token;
-    fj_text part = part_of(text, e->starts[i], e->ends[i]), core = part;
-    while (core.len && strchr(" \t\r\n", core.data[0]))
-        core = (fj_text){ core.data + 1, core.len - 1 };
-    while (core.len && strchr(" \t\r\n", core.data[core.len - 1]))
-        core.len--;
-    return core.len == token.len && !memcmp(core.data, token.data, core.len) ? part : token;
-}
-
-static fj_json *pieces(const fj_tokenizer *t, fj_text text, const fj_encoding *e)
+static fj_json *pieces(const fj_encoding *e)
 {
     fj_json *list = fj_json_new_array();
-    for (size_t i = 0; list && i < e->n; i++) {
-        fj_text token = piece(t, text, e, i);
-        if (!fj_json_add(list, fj_json_new_text(token.data, token.len))) {
+    for (size_t i = 0; list && i < e->n; i++)
+        if (!fj_json_add(list, fj_json_new_text(e->pieces[i].data, e->pieces[i].len))) {
             fj_json_free(list);
             return NULL;
         }
-    }
     return list;
 }
 
-static fj_status print_encoding(const work *w, fj_text text, const fj_encoding *e, fj_err *err)
+static fj_status print_encoding(const work *w, const fj_encoding *e, fj_err *err)
 {
     if (!w->s->common.json && !w->s->jsonl) {
         for (size_t i = 0; i < e->n; i++) {
-            fj_text token = fj_tokenizer_token(w->t, e->ids[i]);
-            printf("%7d  %-24.*s %lld..%lld\n", e->ids[i], (int)token.len, token.data, (long long)e->starts[i],
-                   (long long)e->ends[i]);
+            printf("%7d  %-24.*s %lld..%lld\n", e->ids[i], (int)e->pieces[i].len, e->pieces[i].data,
+                   (long long)e->starts[i], (long long)e->ends[i]);
         }
         return FJ_OK;
     }
     fj_json *v = fj_json_new_object();
-    bool ok = v && fj_json_set(v, "ids", fj_json_of_ids(e->ids, e->n)) &&
-              fj_json_set(v, "tokens", pieces(w->t, text, e)) && fj_json_set(v, "offsets", offsets(e));
+    bool ok = v && fj_json_set(v, "ids", fj_json_of_ids(e->ids, e->n)) && fj_json_set(v, "tokens", pieces(e)) &&
+              fj_json_set(v, "offsets", offsets(e));
     if (!ok) {
         fj_json_free(v);
         v = NULL;
@@ -120,10 +86,10 @@ static fj_status print_encoding(const work *w, fj_text text, const fj_encoding *
 static fj_status encode(const work *w, fj_text text, fj_err *err)
 {
     fj_encoding e = { 0 };
-    int flags = FJ_ENCODE_OFFSETS | (w->s->no_special ? 0 : FJ_ENCODE_SPECIAL);
+    int flags = FJ_ENCODE_OFFSETS | FJ_ENCODE_PIECES | (w->s->no_special ? 0 : FJ_ENCODE_SPECIAL);
     fj_status st = fj_encode(w->e, text.data, text.len, flags, &e, err);
     if (!st)
-        st = print_encoding(w, text, &e, err);
+        st = print_encoding(w, &e, err);
     fj_encoding_free(&e);
     return st;
 }

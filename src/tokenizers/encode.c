@@ -18,7 +18,7 @@ struct fj_encoder {
     fj_word_cache cache;
     fj_str joined; /* text of pieces */
     size_t first;  /* of the ids of the text in work */
-    bool with_offsets;
+    int flags;
 };
 
 fj_status fj_encoder_new(const fj_tokenizer *t, fj_encoder **out, fj_err *err)
@@ -59,48 +59,58 @@ void fj_encoding_free(fj_encoding *e)
     free(e->ids);
     free(e->starts);
     free(e->ends);
+    free(e->pieces);
     *e = (fj_encoding){ 0 };
 }
 
 /* ---- ids into the encoding ----------------------------------------------------------------------------------------------------------- */
 
-static bool grow_offsets(int64_t **list, size_t n, size_t cap)
+/* Room for cap items; n are there, or none yet: these are zeroed. */
+static bool grow(void **list, size_t n, size_t cap, size_t size)
 {
     bool is_new = !*list;
-    int64_t *grown = realloc(*list, cap * sizeof *grown);
+    void *grown = realloc(*list, cap * size);
     if (!grown)
         return false;
     if (is_new)
-        memset(grown, 0, n * sizeof *grown);
+        memset(grown, 0, n * size);
     *list = grown;
     return true;
 }
 
-static bool make_room(fj_encoding *e, size_t more, bool with_offsets)
+static bool make_room(fj_encoding *e, size_t more, int flags)
 {
     size_t cap = e->cap;
-    bool lacks_offsets = with_offsets && !e->starts;
-    if (e->n + more <= cap && !lacks_offsets)
+    bool wants_offsets = e->starts || (flags & FJ_ENCODE_OFFSETS),
+         wants_pieces = e->pieces || (flags & FJ_ENCODE_PIECES);
+    bool lacks = (wants_offsets && !e->starts) || (wants_pieces && !e->pieces);
+    if (e->n + more <= cap && !lacks)
         return true;
-    if (e->n + more > cap)
+    if (e->n + more > cap || !cap)
         cap = FJ_MAX(e->n + more, FJ_MAX((size_t)64, 2 * cap));
-    int32_t *ids = realloc(e->ids, cap * sizeof *ids);
-    if (!ids)
-        return false;
+    void *ids = e->ids, *starts = e->starts, *ends = e->ends, *texts = e->pieces;
+    bool ok = grow(&ids, e->n, cap, sizeof *e->ids) &&
+              (!wants_offsets ||
+               (grow(&starts, e->n, cap, sizeof *e->starts) && grow(&ends, e->n, cap, sizeof *e->ends))) &&
+              (!wants_pieces || grow(&texts, e->n, cap, sizeof *e->pieces));
     e->ids = ids;
-    if ((with_offsets || e->starts) && (!grow_offsets(&e->starts, e->n, cap) || !grow_offsets(&e->ends, e->n, cap)))
-        return false;
-    e->cap = cap;
-    return true;
+    e->starts = starts;
+    e->ends = ends;
+    e->pieces = texts;
+    if (ok)
+        e->cap = cap;
+    return ok;
 }
 
-static void put(fj_encoding *e, int32_t id, int64_t start, int64_t end)
+static void put(fj_encoding *e, int32_t id, fj_text piece, int64_t start, int64_t end)
 {
     e->ids[e->n] = id;
     if (e->starts) {
         e->starts[e->n] = start;
         e->ends[e->n] = end;
     }
+    if (e->pieces)
+        e->pieces[e->n] = piece;
     e->n++;
 }
 
@@ -143,16 +153,19 @@ static void trim(const fj_post *post, fj_text token, fj_encoding *e, size_t firs
 static bool put_ids(const fj_encoder *e, const fj_passage *p, size_t at, const int32_t *ids, const uint32_t *lens,
                     size_t n, bool is_added, fj_encoding *out)
 {
-    if (!make_room(out, n, e->with_offsets))
+    const fj_tokenizer *t = e->t;
+    bool with_offsets = e->flags & FJ_ENCODE_OFFSETS;
+    if (!make_room(out, n, e->flags))
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (e->with_offsets) {
-            put(out, ids[i], p->from[at], p->to[at + lens[i] - 1]);
-            trim(&e->t->post, is_added ? (fj_text){ p->text + at, lens[i] } : e->t->tokens[ids[i]], out, e->first);
-        } else {
-            put(out, ids[i], 0, 0);
-        }
-        at += lens[i];
+        uint32_t len = lens[i] & ~FJ_LEN_STAYS;
+        bool shows_text = is_added || ids[i] == t->shown_unk;
+        fj_text piece = shows_text ? (fj_text){ p->text + at, len } : t->tokens[ids[i]];
+        put(out, ids[i], piece, with_offsets ? p->from[at] : 0, with_offsets ? p->to[at + len - 1] : 0);
+        if (with_offsets)
+            trim(&t->post, piece, out, e->first);
+        if (len == lens[i])
+            at += len;
     }
     return true;
 }
@@ -201,10 +214,9 @@ static fj_status post_process(const fj_tokenizer *t, int flags, fj_encoding *e, 
 {
     const fj_post *p = &t->post;
     size_t n = e->n - first;
-    bool with_offsets = flags & FJ_ENCODE_OFFSETS;
     if (!(flags & FJ_ENCODE_SPECIAL))
         return FJ_OK;
-    if (!make_room(e, p->n_before + p->n_after, with_offsets))
+    if (!make_room(e, p->n_before + p->n_after, flags))
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for ids");
     if (p->n_before && n) {
         memmove(e->ids + first + p->n_before, e->ids + first, n * sizeof *e->ids);
@@ -212,13 +224,15 @@ static fj_status post_process(const fj_tokenizer *t, int flags, fj_encoding *e, 
             memmove(e->starts + first + p->n_before, e->starts + first, n * sizeof *e->starts);
             memmove(e->ends + first + p->n_before, e->ends + first, n * sizeof *e->ends);
         }
+        if (e->pieces)
+            memmove(e->pieces + first + p->n_before, e->pieces + first, n * sizeof *e->pieces);
     }
     e->n = first;
     for (size_t i = 0; i < p->n_before; i++)
-        put(e, p->before[i], 0, 0);
+        put(e, p->before[i], t->tokens[p->before[i]], 0, 0);
     e->n += n;
     for (size_t i = 0; i < p->n_after; i++)
-        put(e, p->after[i], 0, 0);
+        put(e, p->after[i], t->tokens[p->after[i]], 0, 0);
     return FJ_OK;
 }
 
@@ -252,13 +266,13 @@ static fj_status encode_text(fj_encoder *e, fj_text text, const fj_trust *trust,
     bool with_offsets = flags & FJ_ENCODE_OFFSETS;
     size_t first = out->n;
     e->first = first;
-    e->with_offsets = with_offsets;
+    e->flags = flags;
     if (text.len > FJ_MAX_PASSAGE / 2)
         return fj_fail(err, FJ_ERR_DATA, "a text of %zu bytes, at most %zu are read at once", text.len,
                        FJ_MAX_PASSAGE / 2);
     if (!fj_utf8_valid(text.data, text.len))
         return fj_fail(err, FJ_ERR_DATA, "the text is not UTF-8");
-    if (with_offsets && !make_room(out, 0, true))
+    if (!make_room(out, 0, flags))
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for ids");
     fj_passage_view(now, text, with_offsets || t->needs_origins || trust->n);
     if (now->failed || now->cuts.failed)

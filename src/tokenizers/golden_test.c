@@ -115,8 +115,9 @@ static size_t check_rows(const char *kind, const fj_tokenizer *t)
 
 TEST(tokenizer_json_of_every_kind_gives_the_ids_offsets_and_texts_of_hugging_face)
 {
-    static const char *const kinds[] = { "bloom",  "command-r", "falcon",    "gemma",     "gpt2",
-                                         "llama2", "llama3",    "metaspace", "odd-parts", "prefix-space" };
+    static const char *const kinds[] = { "bert-cased", "bert-uncased", "bloom",   "command-r",    "falcon",
+                                         "gemma",      "gpt2",         "llama2",  "llama3",       "metaspace",
+                                         "odd-parts",  "prefix-space", "unigram", "unigram-bytes" };
     for (size_t i = 0; i < FJ_LEN(kinds); i++) {
         fj_err err = { 0 };
         fj_tokenizer *t = NULL;
@@ -130,7 +131,7 @@ TEST(tokenizer_json_of_every_kind_gives_the_ids_offsets_and_texts_of_hugging_fac
 
 TEST(tokenizer_model_gives_the_ids_of_sentencepiece)
 {
-    static const char *const kinds[] = { "spm", "spm-trim" };
+    static const char *const kinds[] = { "spm", "spm-nfkc-like", "spm-trim" };
     for (size_t i = 0; i < FJ_LEN(kinds); i++) {
         fj_err err = { 0 };
         fj_tokenizer *t = NULL;

@@ -91,12 +91,14 @@ static bool is_nonspacing_mark(uint32_t c)
     return c >= 0x300 && !strcmp(fj_unicode_category(c), "Mn");
 }
 
-/* NUL, U+FFFD and control, format, private or unassigned characters, but not tab, line feed and carriage return. */
+/* NUL, U+FFFD and control, format or private characters, but not tab, line feed and carriage return. The reference's table is older
+ * than U+08E2. */
 static bool is_dirt(uint32_t c)
 {
-    if (c == '\t' || c == '\n' || c == '\r')
-        return false;
-    return c < 0x20 || c == 0x7f || c == 0xfffd || (c >= 0x80 && fj_unicode_category(c)[0] == 'C');
+    if (c < 0x80)
+        return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+    const char *k = fj_unicode_category(c);
+    return c == 0xfffd || (k[0] == 'C' && k[1] != 'n' && c != 0x8e2);
 }
 
 typedef struct sieve {

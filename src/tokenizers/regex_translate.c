@@ -3,14 +3,17 @@
  * doc/SYNTAX.md. What differs and occurs in tokenizers:
  *   [a[bc]]    a class may hold classes (BLOOM); flattened here
  *   \s         White_Space; PCRE2's also takes U+180E
- *   \w         letters, marks, decimal digits, connectors; PCRE2's takes no marks and all numbers
+ *   \w         letters, marks, digits, letters among numbers and symbols, connectors; PCRE2's takes no marks, but all numbers
  *   \h \uHHHH  a hexadecimal digit; a code point */
 #include <string.h>
 
 #include "tokenizers/regex.h"
 
 #define SPACES "\\t-\\r\\x{85}\\p{Z}"
-#define WORDS  "\\p{L}\\p{M}\\p{Nd}\\p{Pc}"
+#define WORDS                                                                                                       \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}" \
+    "\\x{1F150}-\\x{1F169}"                                                                                         \
+    "\\x{1F170}-\\x{1F189}"
 
 typedef struct reader {
     fj_text in;

@@ -11,6 +11,7 @@ const fj_part *const fj_normalizers[] = {
     &fj_normalizer_nfd,
     &fj_normalizer_nfkc,
     &fj_normalizer_nfkd,
+    &fj_normalizer_precompiled,
     &fj_normalizer_prepend,
     &fj_normalizer_replace,
     &fj_normalizer_strip,
@@ -33,6 +34,8 @@ const fj_part *const fj_pre_tokenizers[] = {
 
 const fj_token_model *const fj_token_models[] = {
     &fj_model_bpe,
+    &fj_model_unigram,
+    &fj_model_word_piece,
     NULL,
 };
 

@@ -5,6 +5,10 @@
 #include "tokenizers/tokenizer_internal.h"
 #include "tokenizers/parts.h"
 
+#define RUST_WORD                                                                                                      \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}" \
+    "\\x{1F170}-\\x{1F189}"
+
 typedef struct split {
     fj_pattern pattern;
     fj_behavior behavior;
@@ -76,8 +80,10 @@ fj_status fj_add_regex_split(fj_tokenizer *t, const char *regex, fj_behavior beh
 
 static fj_status open_whitespace(fj_tokenizer *t, const fj_json *spec, fj_steps *out, fj_err *err)
 {
+    /* \w of Rust's regex: alphabetic, marks, digits, connectors, joiners */
+    static const char pattern[] = "[" RUST_WORD "]+|[^" RUST_WORD "\\s]+";
     (void)spec;
-    return fj_add_regex_split(t, "\\w+|[^\\w\\s]+", FJ_SPLIT_REMOVED, true, out, err);
+    return fj_add_regex_split(t, pattern, FJ_SPLIT_REMOVED, true, out, err);
 }
 
 const fj_part fj_pre_tokenizer_split = { .name = "Split", .open = open_split };

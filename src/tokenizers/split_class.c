@@ -21,7 +21,7 @@ bool fj_is_punctuation(uint32_t c)
 {
     if (c < 0x80)
         return (c > 0x20 && c < '0') || (c > '9' && c < 'A') || (c > 'Z' && c < 'a') || (c > 'z' && c < 0x7f);
-    return fj_unicode_category(c)[0] == 'P';
+    return fj_unicode_category(c)[0] == 'P' || c == 0x166d; /* the reference's table has that one still */
 }
 
 static bool is_punctuation(const class_split *s, uint32_t c)

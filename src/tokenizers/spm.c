@@ -20,7 +20,8 @@ typedef struct proto {
     size_t n, cap;
     uint64_t model_type;
     int64_t unk, bos, eos, pad;
-    bool byte_fallback, has_charsmap, adds_prefix, removes_blanks, escapes_blanks;
+    fj_text charsmap;
+    bool byte_fallback, adds_prefix, removes_blanks, escapes_blanks;
 } proto;
 
 /* ---- protocol buffers ------------------------------------------------------------------------------------------------------------- */
@@ -121,7 +122,7 @@ static bool read_normalizer(proto *p, fj_text bytes)
     field f;
     while (next_field(&c, &f))
         switch (f.number) {
-        case 2: p->has_charsmap = f.bytes.len > 0; break;
+        case 2: p->charsmap = f.bytes; break;
         case 3: p->adds_prefix = f.value != 0; break;
         case 4: p->removes_blanks = f.value != 0; break;
         case 5: p->escapes_blanks = f.value != 0; break;
@@ -213,7 +214,9 @@ static fj_status add_pipeline(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
         "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":"
         "\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}";
     static const char strip[] = "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}";
-    fj_status st = p->removes_blanks ? fj_open_text(t, fj_normalizers, trim, &t->normalizer, err) : FJ_OK;
+    fj_status st = p->charsmap.len ? fj_add_charsmap(t, p->charsmap, &t->normalizer, err) : FJ_OK;
+    if (!st && p->removes_blanks)
+        st = fj_open_text(t, fj_normalizers, trim, &t->normalizer, err);
     if (!st && p->adds_prefix)
         st = fj_open_text(t, fj_normalizers, before, &t->normalizer, err);
     if (!st)
@@ -256,8 +259,6 @@ static fj_status check(const proto *p, fj_err *err)
                       (unsigned long long)p->model_type);
         return fj_hint(err, "kind 2, BPE, is; a folder with tokenizer.json needs no tokenizer.model");
     }
-    if (p->has_charsmap)
-        return fj_fail(err, FJ_ERR_FORMAT, "its normalizer has a precompiled_charsmap, which is not supported");
     if (!p->escapes_blanks)
         return fj_fail(err, FJ_ERR_FORMAT, "a normalizer without escape_whitespaces is not supported");
     return FJ_OK;
@@ -269,6 +270,7 @@ static fj_status open_proto(fj_tokenizer *t, const proto *p, const fj_json *conf
                          .scores = p->scores,
                          .types = p->types,
                          .n = p->n,
+                         .charsmap = p->charsmap,
                          .adds_prefix = p->adds_prefix,
                          .removes_blanks = p->removes_blanks,
                          .matches_normalized = true };

@@ -20,6 +20,7 @@ typedef struct fj_pieces {
     const float *scores; /* NULL: all equal */
     const int32_t *types;
     size_t n;
+    fj_text charsmap; /* empty: characters stay as they are */
     bool adds_prefix, removes_blanks;
     bool matches_normalized; /* user-defined pieces are looked for where spaces are ▁ already */
 } fj_pieces;

@@ -17,7 +17,7 @@ fj_status fj_tokenizer_new(const char *name, fj_tokenizer **out, fj_err *err)
         fj_tokenizer_free(t);
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for a tokenizer");
     }
-    t->bos = t->eos = t->pad = t->unk = t->eot = -1;
+    t->bos = t->eos = t->pad = t->unk = t->eot = t->shown_unk = -1;
     *out = t;
     return FJ_OK;
 }
@@ -178,14 +178,6 @@ int64_t fj_tokenizer_id(const fj_tokenizer *t, fj_text token)
 bool fj_tokenizer_is_special(const fj_tokenizer *t, int64_t id)
 {
     return id >= 0 && id < t->n_tokens && t->is_special[id];
-}
-
-bool fj_tokenizer_is_added(const fj_tokenizer *t, int64_t id)
-{
-    for (size_t i = 0; i < t->n_added; i++)
-        if (t->added[i].id == id)
-            return true;
-    return false;
 }
 
 bool fj_tokenizer_adds_bos(const fj_tokenizer *t)

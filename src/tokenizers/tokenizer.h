@@ -56,8 +56,6 @@ fj_text fj_tokenizer_token(const fj_tokenizer *t,
                            int64_t id); /* spelled as in the vocabulary; empty for an id that has none */
 int64_t fj_tokenizer_id(const fj_tokenizer *t, fj_text token);   /* -1 when absent */
 bool fj_tokenizer_is_special(const fj_tokenizer *t, int64_t id); /* control token: not shown to users */
-bool fj_tokenizer_is_added(const fj_tokenizer *t,
-                           int64_t id); /* found in the text itself; may take the blanks around it along */
 bool fj_tokenizer_adds_bos(const fj_tokenizer *t);               /* encoding with add_special puts bos first */
 int64_t fj_tokenizer_bos(const fj_tokenizer *t);                 /* -1 when there is none; likewise below */
 int64_t fj_tokenizer_eos(const fj_tokenizer *t);
@@ -69,6 +67,7 @@ int64_t fj_tokenizer_eot(const fj_tokenizer *t); /* end of turn (GGUF), or -1 */
 typedef struct fj_encoding {
     int32_t *ids;
     int64_t *starts, *ends; /* code points of the text given; only when offsets were asked for */
+    fj_text *pieces;        /* what each id stands for, see FJ_ENCODE_PIECES */
     size_t n, cap;
 } fj_encoding;
 void fj_encoding_free(fj_encoding *e);
@@ -82,6 +81,9 @@ enum {
     FJ_ENCODE_SPECIAL = 1, /* add the tokenizer's own ids (bos, eos, [CLS] …) */
     FJ_ENCODE_OFFSETS = 2,
     FJ_ENCODE_PLAIN = 4, /* text of users: special tokens written in it stay ordinary text */
+    /* pieces: tokens as the vocabulary spells them, but the normalized text itself where an added token took blanks along or a word of
+     * Unigram is unknown. Views that end with the text, the tokenizer or the next use of the encoder. */
+    FJ_ENCODE_PIECES = 8,
 };
 
 /* Appends the ids of valid UTF-8 (else FJ_ERR_DATA). Linear time also on hostile input. */

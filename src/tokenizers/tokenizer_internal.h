@@ -124,7 +124,8 @@ bool fj_is_punctuation(uint32_t c); /* Unicode P*, or ASCII punctuation */
 
 /* ---- models ------------------------------------------------------------------------------------------------------------------------ */
 
-/* Ids of a word and the bytes that each covers. */
+/* Ids of a word and the bytes that each covers. With FJ_LEN_STAYS the next id covers the same bytes (a character as byte tokens). */
+#define FJ_LEN_STAYS ((uint32_t)1 << 31)
 typedef struct fj_ids {
     int32_t *ids;
     uint32_t *lens;
@@ -226,6 +227,7 @@ struct fj_tokenizer {
     fj_regex **regexes;
     size_t n_regexes;
     int64_t bos, eos, pad, unk, eot;
+    int64_t shown_unk; /* the model's id of what it does not know, where pieces show the text instead; else -1 */
 };
 
 /* Readers: a new one with arena and name; then vocabulary, added tokens, pipeline, model; then finish. */

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden cases of src/tokenizers: small tokenizers of each kind, trained on the sentences below, and what the reference libraries make
-of the texts below. Run: python tests/oracle/tokenizers.py (needs tokenizers and sentencepiece; versions are stored in the files).
+of the texts below. Run: python tests/oracle/tokenizers.py [KIND...] (needs tokenizers and sentencepiece; versions are stored in the files).
 Writes tests/golden/tokenizers/KIND/{tokenizer.json or tokenizer.model, cases.jsonl}."""
 import io
 import json
 import pathlib
 import sys
+import tempfile
 
 sys.path.pop(0)  # this file's own folder: its name is that of the library
 
@@ -94,6 +95,73 @@ def odd_parts():
     return t
 
 
+def word_piece(lowercase, strip_accents):
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=40))
+    t.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strip_accents)
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.decoder = decoders.WordPiece()
+    t.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(vocab_size=260, special_tokens=["[PAD]", "[UNK]", "<s>", "</s>"],
+                                                               show_progress=False))
+    added(t)
+    t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> $B </s>",
+                                                     special_tokens=[("<s>", 2), ("</s>", 3)])
+    return t
+
+
+def unigram(byte_fallback, rules):
+    """SentencePiece trains it, with its own map of characters."""
+    model = io.BytesIO()
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as tsv:
+        tsv.write("".join(" ".join(f"{ord(c):X}" for c in a) + "\t" + " ".join(f"{ord(c):X}" for c in b) + "\n" for a, b in rules))
+        tsv.flush()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(SENTENCES[:6]), model_writer=model, model_type="unigram", vocab_size=360 if byte_fallback else 110,
+            byte_fallback=byte_fallback, normalization_rule_tsv=tsv.name, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2)
+    p = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    vocab = [(p.id_to_piece(i), p.get_score(i)) for i in range(p.get_piece_size())]
+    t = Tokenizer(models.Unigram(vocab, 2, byte_fallback))
+    charsmap = sentencepiece_model(model.getvalue())
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap), normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre_tokenizers.Metaspace("▁", "always", True)
+    t.decoder = decoders.Metaspace("▁", "always", True)
+    t.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    added(t)
+    t.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    return t
+
+
+def sentencepiece_model(data):
+    """normalizer_spec.precompiled_charsmap of the protocol buffer: field 3, in it field 2."""
+    def fields(b):
+        at = 0
+        def varint():
+            nonlocal at
+            value = shift = 0
+            while True:
+                byte = b[at]
+                at += 1
+                value |= (byte & 127) << shift
+                shift += 7
+                if byte < 128:
+                    return value
+        while at < len(b):
+            key = varint()
+            if key & 7 == 2:
+                n = varint()
+                yield key >> 3, b[at:at + n]
+                at += n
+            elif key & 7 == 0:
+                varint()
+            else:
+                at += 4 if key & 7 == 5 else 8
+    spec = next(v for k, v in fields(data) if k == 3)
+    return next(v for k, v in fields(spec) if k == 2)
+
+
+RULES = [("\ufb01", "fi"), ("\u00bd", "1/2"), ("\u212b", "\u00c5"), ("A", "a"), ("e\u0301", "\u00e9"), ("\u200b", " "), ("\n", " "), ("\t", " "),
+         ("\u3000", " "), ("\u212a", "K"), ("\U0001f44d", "ok"), ("\u00df", "ss"), ("\u0301", "")]
+
+
 def kinds():
     split = pre_tokenizers.Split(Regex(LLAMA3), "isolated")
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -113,6 +181,10 @@ def kinds():
     yield "metaspace", pieces(None, pre_tokenizers.Metaspace("▁", "first", False))
     yield "gemma", pieces(normalizers.Replace(" ", "▁"), pre_tokenizers.Split(" ", "merged_with_previous"), strips=False)
     yield "odd-parts", odd_parts()
+    yield "bert-cased", word_piece(False, None)
+    yield "bert-uncased", word_piece(True, None)
+    yield "unigram", unigram(False, RULES)
+    yield "unigram-bytes", unigram(True, RULES)
 
 
 def write(folder, rows, versions):
@@ -132,15 +204,26 @@ def cases(t):
 
 def main():
     for name, t in kinds():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         folder = OUT / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(json.dumps(json.loads(t.to_str()), separators=(",", ":")))
         write(folder, cases(Tokenizer.from_file(str(folder / "tokenizer.json"))), f"tokenizers {tokenizers.__version__}")
-    for name, options in (("spm", {}), ("spm-trim", {"remove_extra_whitespaces": True, "add_dummy_prefix": False})):
+    for name, options in (("spm", {}), ("spm-trim", {"remove_extra_whitespaces": True, "add_dummy_prefix": False}),
+                          ("spm-nfkc-like", {"rules": RULES})):
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         folder, model = OUT / name, io.BytesIO()
         folder.mkdir(parents=True, exist_ok=True)
+        tsv = tempfile.NamedTemporaryFile("w", suffix=".tsv")
+        options = dict(options)
+        for a, b in options.pop("rules", []):
+            tsv.write(" ".join(f"{ord(c):X}" for c in a) + "\t" + " ".join(f"{ord(c):X}" for c in b) + "\n")
+        tsv.flush()
+        options |= {"normalization_rule_tsv": tsv.name} if tsv.tell() else {"normalization_rule_name": "identity"}
         sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(SENTENCES[:5]), model_writer=model, model_type="bpe", vocab_size=380,
-                                                 byte_fallback=True, normalization_rule_name="identity", user_defined_symbols=["<|u|>", "▁▁"],
+                                                 byte_fallback=True, user_defined_symbols=["<|u|>", "▁▁"],
                                                  **{"remove_extra_whitespaces": False, "minloglevel": 2, **options})
         (folder / "tokenizer.model").write_bytes(model.getvalue())
         p = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
