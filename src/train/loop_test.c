@@ -32,6 +32,14 @@ static char *golden(const char *name)
     return strdup(test_golden(path));
 }
 
+/* An output_dir of these tests' own. */
+static char *temporary(const char *name)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "loop-%s", name);
+    return strdup(test_temporary(path));
+}
+
 /* Runs tests/golden/training/<yaml>.yaml with further keys; steps' losses and norms into s (n of them). */
 static void run_file(const char *yaml, const char *const *more, size_t n_more, const char *out_name, fj_train_step *s,
                      int n)
@@ -43,7 +51,7 @@ static void run_file(const char *yaml, const char *const *more, size_t n_more, c
     const char *keys[16];
     char model[700], rows[700], out[700], path[300];
     size_t n_keys = 3;
-    char *base = golden("base"), *data = golden("rows.jsonl"), *output = strdup(test_temporary(out_name));
+    char *base = golden("base"), *data = golden("rows.jsonl"), *output = temporary(out_name);
     (void)snprintf(model, sizeof model, "model_name_or_path=%s", base);
     (void)snprintf(rows, sizeof rows, "dataset=%s", data);
     (void)snprintf(out, sizeof out, "output_dir=%s", output);
@@ -143,7 +151,7 @@ TEST(training_runs_are_the_recorded_ones)
         free(path);
         (void)snprintf(name, sizeof name, "%s.safetensors", runs[i].name);
         path = golden(name);
-        char *folder = strdup(test_temporary(runs[i].name)), *result = fj_path_join(folder, runs[i].result);
+        char *folder = temporary(runs[i].name), *result = fj_path_join(folder, runs[i].result);
         check_weights(result, path, runs[i].rate);
         free(folder);
         free(result);
@@ -164,8 +172,8 @@ TEST(packed_rows_train_as_separate_ones)
         CHECK(fabs(a[i].loss - b[i].loss) <= 1e-6 * a[i].loss);
         CHECK(fabs(a[i].grad_norm - b[i].grad_norm) <= 1e-5 * a[i].grad_norm);
     }
-    char *folder = strdup(test_temporary("apart")), *one = fj_path_join(folder, "model.safetensors");
-    check_weights(one, test_temporary("packed/model.safetensors"), 2e-3);
+    char *folder = temporary("apart"), *one = fj_path_join(folder, "model.safetensors");
+    check_weights(one, test_temporary("loop-packed/model.safetensors"), 2e-3);
     free(folder);
     free(one);
 }
@@ -179,8 +187,8 @@ TEST(checkpointed_layers_give_the_same_bits)
     fj_str a = { 0 }, b = { 0 };
     run_file("lora", kept, FJ_LEN(kept), "kept", s, 3);
     run_file("lora", again, FJ_LEN(again), "again", s, 3);
-    CHECK_OK(fj_file_read(test_temporary("kept/adapter_model.safetensors"), 1 << 24, &a, &err));
-    CHECK_OK(fj_file_read(test_temporary("again/adapter_model.safetensors"), 1 << 24, &b, &err));
+    CHECK_OK(fj_file_read(test_temporary("loop-kept/adapter_model.safetensors"), 1 << 24, &a, &err));
+    CHECK_OK(fj_file_read(test_temporary("loop-again/adapter_model.safetensors"), 1 << 24, &b, &err));
     CHECK(a.len == b.len && a.len > 1000 && !memcmp(a.data, b.data, a.len));
     fj_str_free(&a);
     fj_str_free(&b);
