@@ -5,7 +5,8 @@
  * gradient shares the storage, unless somebody would add to it while another sharer still has to be read (parallel blocks).
  * With checkpointing a layer's forward nodes are repeated in front of its gradient nodes, which then read the copies; copies
  * that no gradient reads are dropped (the last product of a block, for one). A copy keeps the id of the node that it repeats, so
- * that its random numbers are the same. */
+ * that its random numbers are the same. Without checkpointing the same is done for cheap operations alone (norms, the gate's
+ * product): their results would be half of what a layer keeps, and cost a fiftieth of its time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,29 +176,32 @@ static fj_value *mapped(const diff *d, fj_value *v)
     return v && v->id < d->n_known && d->copy[v->id] ? d->copy[v->id] : v;
 }
 
-/* Repeats the forward nodes [i0, i1) of one layer. */
-static void repeat_layer(diff *d, int i0, int i1)
+/* A forward node with the inputs and outputs that gradients are to read. in_graph: it is run again, else it only says where. */
+static fj_node *copy_node(diff *d, const fj_node *n, bool in_graph)
+{
+    fj_node *c = in_graph ? fj_graph_new_node(d->g, n->op) : fj_arena_take(d->g->arena, sizeof *c);
+    fj_assert(c);
+    *c = *n;
+    for (int k = 0; k < n->n_in; k++)
+        c->in[k] = mapped(d, n->in[k]);
+    for (int k = 0; in_graph && k < n->n_out; k++) {
+        fj_value *v = fj_graph_new_value(d->g, n->op->name, FJ_ARENA);
+        v->extent = n->out[k]->extent;
+        v->shape = n->out[k]->shape;
+        v->dtype = n->out[k]->dtype;
+        c->out[k] = v;
+        d->copy[n->out[k]->id] = v;
+    }
+    return c;
+}
+
+/* Repeats the forward nodes [i0, i1) of one layer, all of them or the cheap ones. */
+static void repeat_layer(diff *d, int i0, int i1, bool all)
 {
     for (int i = i0; i < i1; i++) {
         const fj_node *n = d->g->nodes[i];
-        if (n->op->is_effect || n->op->is_loss)
-            continue;
-        fj_node *c = fj_graph_new_node(d->g, n->op);
-        n = d->g->nodes[i];
-        int layer = n->layer;
-        *c = *n;
-        c->layer = layer;
-        for (int k = 0; k < n->n_in; k++)
-            c->in[k] = mapped(d, n->in[k]);
-        for (int k = 0; k < n->n_out; k++) {
-            fj_value *v = fj_graph_new_value(d->g, n->op->name, FJ_ARENA);
-            v->extent = n->out[k]->extent;
-            v->shape = n->out[k]->shape;
-            v->dtype = n->out[k]->dtype;
-            c->out[k] = v;
-            d->copy[n->out[k]->id] = v;
-        }
-        d->copied[i] = c;
+        if (!n->op->is_effect && !n->op->is_loss)
+            d->copied[i] = copy_node(d, n, all || n->op->is_cheap);
     }
 }
 
@@ -240,11 +244,11 @@ static void walk_back(diff *d, bool checkpoint)
 {
     for (int i = d->n_forward - 1; i >= 0; i--) {
         int layer = d->g->nodes[i]->layer;
-        if (checkpoint && layer >= 0 && (i + 1 == d->n_forward || d->g->nodes[i + 1]->layer != layer)) {
+        if (layer >= 0 && (i + 1 == d->n_forward || d->g->nodes[i + 1]->layer != layer)) {
             int i0 = i;
             while (i0 > 0 && d->g->nodes[i0 - 1]->layer == layer)
                 i0--;
-            repeat_layer(d, i0, i + 1);
+            repeat_layer(d, i0, i + 1, checkpoint);
         }
         fj_node *n = d->g->nodes[i];
         if (!has_incoming(n))

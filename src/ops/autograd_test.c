@@ -141,6 +141,24 @@ TEST(checkpoints_take_less_memory_and_give_the_same_bits_dropout_included)
     check_checkpoints(&deep);
 }
 
+TEST(cheap_results_that_gradients_read_are_computed_again_without_checkpoints)
+{
+    op_case c = model_case(&deep, false);
+    op_rig rig;
+    op_rig_open(&rig, &c, OP_DIRECT);
+    int norms = 0, gates = 0;
+    for (int i = rig.g[0]->n_nodes - 1; i < rig.g[1]->n_nodes; i++) {
+        const fj_node *n = rig.g[1]->nodes[i];
+        if (n->rule >= 0 || n->layer != 3)
+            continue;
+        CHECK(n->op->is_cheap);
+        norms += n->op == &fj_op_rms_norm;
+        gates += n->op == &fj_op_swiglu;
+    }
+    CHECK(norms > 0 && gates <= 1);
+    op_rig_close(&rig);
+}
+
 TEST(checkpoints_repeat_only_what_gradients_read)
 {
     op_case c = model_case(&deep, true);

@@ -60,6 +60,7 @@ const fj_op fj_op_dropout = {
     .forward = { .parts = parts, .part = forward },
     .backward = { { .gives = 1, .work = { .parts = parts, .part = d_x } } },
     .inplace = 1,
+    .is_cheap = true,
 };
 
 fj_value *fj_dropout(fj_graph *g, fj_value *x, double probability)

@@ -125,6 +125,7 @@ struct fj_op {
     fj_work   forward;
     fj_rule   backward[FJ_MAX_RULES];
     unsigned  inplace;      /* inputs whose storage out[0] may take over when they die here */
+    bool      is_cheap;     /* computed again for the gradients that read its result, rather than kept until then */
     bool      is_effect;    /* writes external memory: never dropped as dead, never recomputed */
     bool      is_loss;      /* its rule also does the forward work, so a differentiated graph drops the forward node */
 };

@@ -86,6 +86,7 @@ const fj_op fj_op_rms_norm = {
                     .reads_in = 1,
                     .reads_out = 1u << 1,
                     .work = { .parts = d_w_parts, .part = d_w } } },
+    .is_cheap = true,
 };
 
 fj_value *fj_rms_norm(fj_graph *g, fj_value *x, fj_value *w, double eps)

@@ -49,6 +49,7 @@ const fj_op fj_op_swiglu = {
     .forward = { .parts = parts, .part = forward },
     .backward = { { .gives = 3, .reads_in = 3, .work = { .parts = parts, .part = d_both } } },
     .inplace = 3,
+    .is_cheap = true,
 };
 
 fj_value *fj_swiglu(fj_graph *g, fj_value *gate, fj_value *up)
