@@ -5,7 +5,7 @@
 
 #include "ops/weight_rows.h"
 
-enum { TILE_ROWS = 256, TILE_COLS = 32, LARGE = 64, PACK_ROWS = 16, GRAD_P = 64 };
+enum { TILE_ROWS = 256, TILE_COLS = 32, LARGE = 64, PACK_ROWS = 16, GRAD_P = 256 /* two of the kernels' blocks */ };
 
 bool fj_product_is_large(const fj_value *matrix)
 {
