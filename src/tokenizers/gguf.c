@@ -183,10 +183,41 @@ static fj_status open_pieces(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *er
     return st;
 }
 
+/* ---- WordPiece ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Tokens that begin a word have ▁ before them, the others nothing. */
+static fj_status open_word_piece(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *err)
+{
+    static const char decoder[] =
+        "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},"
+        "\"content\":\" \"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]}";
+    int64_t unk = v->unk >= 0 ? v->unk : 100;
+    fj_status st = fj_tokenizer_set_vocab(t, v->tokens, v->n_tokens, err);
+    if (!st)
+        st = add_tokens(t, v, err);
+    if (!st)
+        st = fj_open_text(t, fj_normalizers, "{\"type\":\"BertNormalizer\"}", &t->normalizer, err);
+    if (!st)
+        st = fj_open_text(t, fj_pre_tokenizers, "{\"type\":\"BertPreTokenizer\"}", &t->pre_tokenizer, err);
+    if (!st)
+        st = fj_open_text(t, fj_decoders, decoder, &t->decoder, err);
+    if (!st)
+        st = fj_word_piece_init(t, fj_text_of("\xe2\x96\x81"), (fj_text){ 0 }, unk < t->n_vocab ? unk : -1, INT64_MAX,
+                                err);
+    if (!st)
+        st = fj_tokenizer_finish(t, err);
+    if (!st) {
+        set_ids(t, v, (defaults){ .bos = 101, .eos = 102, .unk = 100, .adds_bos = true });
+        if (t->eos >= 0 && v->add_eos < 0)
+            t->post.after[t->post.n_after++] = (int32_t)t->eos;
+    }
+    return st;
+}
+
 static const struct {
     const char *name;
     fj_status (*open)(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *err);
-} models[] = { { "gpt2", open_bpe }, { "llama", open_pieces } };
+} models[] = { { "bert", open_word_piece }, { "gpt2", open_bpe }, { "llama", open_pieces } };
 
 static fj_status open_model(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *err)
 {
@@ -198,7 +229,7 @@ static fj_status open_model(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *err
             return models[i].open(t, v, err);
     (void)fj_fail(err, FJ_ERR_FORMAT, "the tokenizer '%.100s' (tokenizer.ggml.model) is not supported",
                   v->model ? v->model : "");
-    return fj_hint(err, "known: gpt2, llama");
+    return fj_hint(err, "known: bert, gpt2, llama");
 }
 
 fj_status fj_tokenizer_from_gguf(const fj_gguf_vocab *v, fj_tokenizer **out, fj_err *err)

@@ -150,6 +150,35 @@ TEST(gguf_llama_vocabulary_has_llama_cpps_defaults)
     fj_tokenizer_free(t);
 }
 
+TEST(gguf_bert_vocabulary_spells_words_from_their_beginning)
+{
+    static const fj_text words[] = { { "[UNK]", 5 },          { "[CLS]", 5 }, { "[SEP]", 5 },
+                                     { "\xe2\x96\x81ni", 5 }, { "no", 2 },    { "\xe2\x96\x81.", 4 } };
+    static const int32_t kinds[] = { 3, 3, 3, 1, 1, 1 };
+    static const int32_t ids[] = { 3, 4, 5 };
+    fj_err err = { 0 };
+    fj_str text = { 0 };
+    fj_tokenizer *t = NULL;
+    fj_gguf_vocab v = { .model = "bert",
+                        .n_tokens = 6,
+                        .tokens = words,
+                        .types = kinds,
+                        .bos = 1,
+                        .eos = 2,
+                        .eot = -1,
+                        .unk = 0,
+                        .pad = -1,
+                        .add_bos = -1,
+                        .add_eos = -1,
+                        .add_space_prefix = -1 };
+    CHECK_OK(fj_tokenizer_from_gguf(&v, &t, &err));
+    CHECK_TEXT(test_encode(t, "Niño. no [SEP]", FJ_ENCODE_SPECIAL), "1 3 4 5 0 2 2");
+    CHECK_OK(fj_decode(t, ids, 3, true, &text, &err));
+    CHECK_TEXT(text.data, "nino .");
+    fj_str_free(&text);
+    fj_tokenizer_free(t);
+}
+
 static void check_refused(const fj_gguf_vocab *v, const char *message, const char *hint)
 {
     fj_err err = { 0 };
@@ -163,7 +192,7 @@ TEST(gguf_vocabularies_of_unknown_kinds_are_refused_by_name)
 {
     fj_gguf_vocab v = llama();
     v.model = "rwkv";
-    check_refused(&v, "the tokenizer 'rwkv' (tokenizer.ggml.model) is not supported", "known: gpt2, llama");
+    check_refused(&v, "the tokenizer 'rwkv' (tokenizer.ggml.model) is not supported", "known: bert, gpt2, llama");
     v.model = "gpt2";
     check_refused(&v, "a byte-level BPE vocabulary without tokenizer.ggml.merges", "");
     v.merges = tokens;

@@ -166,6 +166,11 @@ fj_status fj_merges_of_scores(fj_tokenizer *t, const float *scores, const uint8_
 const fj_bpe_options *fj_bpe_options_of(const fj_tokenizer *t);
 fj_status fj_bpe_merges(const fj_tokenizer *t, fj_arena *arena, fj_merge **out, size_t *n, fj_err *err);
 
+/* ---- WordPiece, likewise -------------------------------------------------------------------------------------------------------------- */
+
+/* first: what stands before a word's first token in the vocabulary; prefix: before its others. Words of more characters are unknown. */
+fj_status fj_word_piece_init(fj_tokenizer *t, fj_text first, fj_text prefix, int64_t unk, int64_t max_characters, fj_err *err);
+
 /* ---- added tokens -------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct fj_added_token {
