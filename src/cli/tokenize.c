@@ -88,6 +88,8 @@ static fj_status encode(const work *w, fj_text text, fj_err *err)
     fj_encoding e = { 0 };
     int flags = FJ_ENCODE_OFFSETS | FJ_ENCODE_PIECES | (w->s->no_special ? 0 : FJ_ENCODE_SPECIAL);
     fj_status st = fj_encode(w->e, text.data, text.len, flags, &e, err);
+    if (st && w->line)
+        (void)fj_prefix(err, "line %lld", (long long)w->line);
     if (!st)
         st = print_encoding(w, &e, err);
     fj_encoding_free(&e);
@@ -106,8 +108,11 @@ static fj_status decode(const work *w, const fj_json *list, fj_err *err)
             st = fj_fail(err, FJ_ERR_DATA, "line %lld: id %zu is not a token id", (long long)w->line, i);
         ids[i] = (int32_t)id;
     }
-    if (!st)
+    if (!st) {
         st = fj_decode(w->t, ids, n, w->s->no_special, &text, err);
+        if (st && w->line)
+            (void)fj_prefix(err, "line %lld", (long long)w->line);
+    }
     if (!st && (w->s->common.json || w->s->jsonl)) {
         fj_json *v = fj_json_new_object();
         if (v && !fj_json_set(v, "text", fj_json_new_text(text.data ? text.data : "", text.len))) {
