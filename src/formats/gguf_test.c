@@ -145,7 +145,7 @@ static const broken_tensor broken_tensors[] = {
     { "w", { 1ull << 32, (1ull << 31) - 1 }, 28, 0, 32, "'w' has more bytes than can be counted", "" },
     { "w", { 8 }, 4, 0, 32, "'w' is of type 4 (Q4_2, retired in 2023)", "" },
     { "w", { 8 }, 31, 0, 32, "'w' is of type 31 (Q4_0_4_4, retired in 2024)", "" },
-    { "w", { 256 }, 17, 0, 256, "'w' is of type 17 (IQ2_XS, not supported)", "" },
+    { "w", { 256 }, 40, 0, 256, "'w' is of type 40 (NVFP4, not supported)", "" },
     { "w", { 8 }, 77, 0, 32, "'w' is of type 77 (unknown)", "" },
     { "w", { 33, 32 }, 8, 0, 2000, "'w' has rows of 33 values, Q8_0 comes in blocks of 32", "" },
     { "w", { 128, 2 }, 12, 0, 300, "'w' has rows of 128 values, Q4_K comes in blocks of 256", "" },

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "quant/quant.h"
+#include "quant/blocks_of_test.h"
 
 static size_t count(const fj_source *s)
 {
@@ -72,7 +72,7 @@ static fj_tensor *put(tiny *t, const char *name, const fj_dtype *dtype, fj_shape
     void *data = fj_arena_take(t->arena, bytes);
     CHECK(data);
     if (fj_quant_of(dtype))
-        fj_quant_of(dtype)->encode(x, data, fj_shape_count(&shape), NULL);
+        blocks_of_test(fj_quant_of(dtype), x, data, fj_shape_count(&shape));
     *to = (fj_tensor){ .name = fj_arena_text(t->arena, name, strlen(name)),
                        .dtype = dtype,
                        .shape = shape,

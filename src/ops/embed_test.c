@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/op_test.h"
+#include "quant/blocks_of_test.h"
 
 /* 300 rows of a table, some taken often, some never. */
 static fj_value *ids(op_rig *rig)
@@ -52,7 +53,7 @@ TEST(embed_gives_exact_rows_of_a_table_of_any_type_and_residence)
                 int64_t id = ((const int32_t *)(const void *)rig.fixed[0].data)[r];
                 for (int k = 0; k < 256; k++)
                     numbers[k] = (float)(2 * fj_rng_uniform(9, FJ_STREAM_TEST, 0, 0, (uint64_t)(id * 256 + k)) - 1);
-                fj_quants[i]->encode(numbers, bytes, 256, NULL);
+                blocks_of_test(fj_quants[i], numbers, bytes, 256);
                 fj_quants[i]->decode(bytes, row, 256);
                 CHECK(test_same_bits(rig.seen[0].copy + r * 256, row, 256));
             }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "quant/blocks_of_test.h"
+
 enum { PROBES = 7, SINGLE = 4, LOSS_ROWS = 7 };
 
 static const op_case *const cases[] = {
@@ -181,7 +183,7 @@ fj_value *op_weight(op_rig *rig, const fj_dtype *dtype, int64_t rows, int64_t co
     CHECK(numbers);
     test_fill(numbers, rows * cols, seed, 1);
     unsigned char *data = kept(rig, bytes);
-    fj_quant_of(dtype)->encode(numbers, data, rows * cols, NULL);
+    blocks_of_test(fj_quant_of(dtype), numbers, data, rows * cols);
     free(numbers);
     *w = (fj_weight){ .name = "weight", .layer = -1, .dtype = dtype, .shape = fj_shape_2(rows, cols), .data = data };
     if (is_packed) {

@@ -253,6 +253,18 @@ static inline bool odd_addresses_work(const fj_quant *q)
            && odd[bytes + 1] == 0x5a && z[0] == 42 && z[513] == 42;
 }
 
+/* Whether blocks at odd addresses are read like those at even ones. */
+static inline bool odd_addresses_read(const fj_quant *q)
+{
+    float   y[512], z[512];
+    uint8_t even[4 * 512 + 8], odd[4 * 512 + 8];
+    for (size_t i = 0; i < sizeof even - 1; i++)
+        odd[i + 1] = even[i] = (uint8_t)fj_rng(8, FJ_STREAM_TEST, 0, 0, i);
+    q->decode(even, y, 512);
+    q->decode(odd + 1, z, 512);
+    return memcmp(y, z, sizeof y) == 0;
+}
+
 /* Whether any bytes are read without harm, and twice the same way (the sanitizers watch). */
 static inline bool any_bytes_decode(const fj_quant *q)
 {

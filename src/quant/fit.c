@@ -2,8 +2,7 @@
  * Least squares over rounded grids. With the codes q fixed, the best scale and offset are a 2x2 linear system; with
  * those fixed, the best codes are a rounding. Alternating falls into the nearest local optimum (Lloyd 1982), so several
  * starts are tried. All sums are of residuals x - (scale q + offset), never of x itself: nothing cancels when values
- * are large and close together. Four values at a time in the vector extension that gcc and clang share: 16 bytes is
- * native on x86-64 and on arm64. */
+ * are large and close together. */
 
 #include "quant/fit.h"
 
@@ -11,31 +10,7 @@
 #include <string.h>
 
 #include "quant/quant_internal.h"
-
-typedef float v4f __attribute__((vector_size(16)));
-typedef int32_t v4i __attribute__((vector_size(16)));
-
-static inline v4f load(const float *p)
-{
-    v4f v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static inline v4f all(float x)
-{
-    return (v4f){ x, x, x, x };
-}
-
-static inline v4f pick(v4i mask, v4f yes, v4f no)
-{
-    return (v4f)((mask & (v4i)yes) | (~mask & (v4i)no));
-}
-
-static inline float total(v4f v)
-{
-    return (v[0] + v[2]) + (v[1] + v[3]);
-}
+#include "quant/v4.h"
 
 /* t cut to low…high (low for NaN), then to the nearest integer, ties to even: 3 * 2^22 has no fraction bits. */
 static inline v4f nearest(v4f t, v4f low, v4f high)
@@ -176,7 +151,7 @@ float fj_fit_scale(const float *x, const float *w, int n, int low, int high)
 
 /* Weights as given are sums of squares of any size; a mean of 1 keeps sums of them in range, and a small floor keeps
  * columns without weight from taking arbitrary values. */
-static void unit_weights(const float *importance, int n, float *w)
+void fj_fit_weights(const float *importance, int n, float *w)
 {
     double sum = 0;
     for (int i = 0; importance && i < n; i++)
@@ -207,7 +182,7 @@ int fj_fit_unit(const float *src, const float *importance, int n, float reach, f
     float unit = ldexpf(1, -exponent);
     for (int i = 0; i < n; i++)
         x[i] *= unit;
-    unit_weights(importance, n, w);
+    fj_fit_weights(importance, n, w);
     return exponent;
 }
 

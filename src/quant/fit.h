@@ -33,8 +33,10 @@ fj_line fj_fit_line(const float *x, const float *w, int n, int top, bool no_lift
 /* A scale of low error for q in low…high, low < 0 < high, offset 0. Of either sign: the grid is not symmetric. */
 float fj_fit_scale(const float *x, const float *w, int n, int low, int high);
 
-/* Copies n values times 2^-exponent, such that the largest is in [0.5, 1), and their weights, with mean 1 (all 1 when
- * importance is NULL or useless). Values that no half scale times `reach` can express are cut there first. Returns the
+/* n weights with mean 1 in proportion to importance; all 1 when it is NULL or useless. */
+void fj_fit_weights(const float *importance, int n, float *w);
+
+/* Copies n values times 2^-exponent, such that the largest is in [0.5, 1), and makes their weights. Values that no half scale times `reach` can express are cut there first. Returns the
  * exponent; *is_zero: all values are nearer to zero than to the smallest number that a half scale gives, and the block
  * is zeros. */
 int fj_fit_unit(const float *src, const float *importance, int n, float reach, float *x, float *w, bool *is_zero);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The fit of Q4_K and Q5_K. Three kinds of numbers are chosen: codes (a rounding, given a line), a 6-bit scale and min
- * for each run, and two halves d and dmin for all. First the best line of each run alone; then, for d and dmin that
- * reach the largest, the best 6-bit numbers near it, judged by the error that they leave; then d and dmin again by
- * least squares, and the 6-bit numbers for those. Measured on nine distributions (normal, heavy tails, columns of
+ * The fit of Q2_K, Q4_K and Q5_K. Three kinds of numbers are chosen: codes (a rounding, given a line), a small scale and
+ * min for each run, and two halves d and dmin for all. First the best line of each run alone; then, for d and dmin that
+ * reach the largest, the best small numbers near it, judged by the error that they leave; then d and dmin again by
+ * least squares, and the small numbers for those. Measured on nine distributions (normal, heavy tails, columns of
  * different size, ...): the rms error is 0.97 to 0.99 (Q4_K) and 0.94 to 0.96 (Q5_K) of that of ggml's reference
  * encoder. More rounds, tries or reach gain 0.1 % each. */
 
@@ -34,20 +34,25 @@ void fj_k_scales_unpack(const uint8_t bytes[FJ_K_SCALE_BYTES], uint8_t scale[FJ_
     }
 }
 
+const fj_k_form fj_k_form_q2_k = { 16, 16, 3, 15, { { 15, 14.5f, 13.5f }, { 15, 14.5f, 14 } } };
+const fj_k_form fj_k_form_q4_k = { 8, 32, 15, 63, { { 63, 61, 58 }, { 63, 60, 62 } } };
+const fj_k_form fj_k_form_q5_k = { 8, 32, 31, 63, { { 63, 61, 58 }, { 63, 60, 62 } } };
+
 /* A super-block while it is fitted, in units of 2^exponent. */
 typedef struct work {
+    const fj_k_form *form;
     float x[FJ_K_VALUES], w[FJ_K_VALUES];
-    int exponent, top;
-    fj_line line[FJ_K_RUNS]; /* the best of each run without regard to the others */
-    float mean_q[FJ_K_RUNS]; /* of the codes on that line */
-    float sum_w[FJ_K_RUNS];
+    int exponent;
+    fj_line line[FJ_K_MOST_RUNS]; /* the best of each run without regard to the others */
+    float mean_q[FJ_K_MOST_RUNS]; /* of the codes on that line */
+    float sum_w[FJ_K_MOST_RUNS];
 } work;
 
 /* One choice of everything but the codes, and the error it leaves. */
 typedef struct choice {
     uint16_t d_half, dmin_half;
     float d, dmin, error;
-    int scale[FJ_K_RUNS], min[FJ_K_RUNS];
+    int scale[FJ_K_MOST_RUNS], min[FJ_K_MOST_RUNS];
 } choice;
 
 static fj_line line_of(const choice *c, int scale, int min)
@@ -55,12 +60,12 @@ static fj_line line_of(const choice *c, int scale, int min)
     return (fj_line){ c->d * (float)scale, -c->dmin * (float)min };
 }
 
-/* t cut to what 6 bits hold, fraction dropped. */
-static int six_bits(float t)
+/* t cut to 0…top, fraction dropped. */
+static int small_of(float t, int top)
 {
     if (!(t > 0))
         return 0;
-    return t < FJ_K_TOP_SCALE ? (int)t : FJ_K_TOP_SCALE;
+    return t < (float)top ? (int)t : top;
 }
 
 static void set_halves(const work *k, choice *c, float d, float dmin)
@@ -69,20 +74,21 @@ static void set_halves(const work *k, choice *c, float d, float dmin)
     c->dmin_half = fj_fit_half(fmaxf(dmin, 0), k->exponent, &c->dmin);
 }
 
-/* The best 6-bit scale and min of one run, near its free line. The codes' mean pins the line: when the scale moves, the
+/* The best small scale and min of one run, near its free line. The codes' mean pins the line: when the scale moves, the
  * min follows so that the middle stays, and only the two mins around that are tried. */
 static float choose_run(const work *k, choice *c, int run)
 {
     enum { REACH = 4 };
-    const float *x = k->x + run * FJ_K_RUN, *w = k->w + run * FJ_K_RUN;
+    int n = k->form->run, top = k->form->top_scale;
+    const float *x = k->x + run * n, *w = k->w + run * n;
     float scale = k->line[run].scale, min = -k->line[run].offset, least = INFINITY;
-    int middle = six_bits(c->d > 0 ? scale / c->d + 0.5f : 0);
+    int middle = small_of(c->d > 0 ? scale / c->d + 0.5f : 0, top);
 
-    for (int s = FJ_MAX(middle - REACH, 0); s <= FJ_MIN(middle + REACH, FJ_K_TOP_SCALE); s++) {
+    for (int s = FJ_MAX(middle - REACH, 0); s <= FJ_MIN(middle + REACH, top); s++) {
         float wanted = min + (c->d * (float)s - scale) * k->mean_q[run];
-        int below = six_bits(c->dmin > 0 ? wanted / c->dmin : 0);
-        for (int m = below; m <= FJ_MIN(below + 1, FJ_K_TOP_SCALE); m++) {
-            float error = fj_fit_error(x, w, FJ_K_RUN, line_of(c, s, m), 0, k->top);
+        int below = small_of(c->dmin > 0 ? wanted / c->dmin : 0, top);
+        for (int m = below; m <= FJ_MIN(below + 1, top); m++) {
+            float error = fj_fit_error(x, w, n, line_of(c, s, m), 0, k->form->top);
             if (error < least) {
                 least = error;
                 c->scale[run] = s;
@@ -96,7 +102,7 @@ static float choose_run(const work *k, choice *c, int run)
 static void choose_all(const work *k, choice *c)
 {
     c->error = 0;
-    for (int run = 0; run < FJ_K_RUNS; run++)
+    for (int run = 0; run < k->form->n_runs; run++)
         c->error += choose_run(k, c, run);
 }
 
@@ -104,10 +110,11 @@ static void choose_all(const work *k, choice *c)
 static void refit_halves(const work *k, choice *c)
 {
     double aa = 0, ab = 0, bb = 0, ar = 0, br = 0; /* sums over the super-block; r: residuals */
-    for (int run = 0; run < FJ_K_RUNS; run++) {
+    int n = k->form->run;
+    for (int run = 0; run < k->form->n_runs; run++) {
         double scale = c->scale[run], min = c->min[run];
         fj_line line = line_of(c, c->scale[run], c->min[run]);
-        fj_sums s = fj_fit_sums(k->x + run * FJ_K_RUN, k->w + run * FJ_K_RUN, FJ_K_RUN, line, 0, k->top);
+        fj_sums s = fj_fit_sums(k->x + run * n, k->w + run * n, n, line, 0, k->form->top);
         aa += scale * scale * (double)s.qq;
         ab += scale * min * (double)s.q;
         bb += min * min * (double)k->sum_w[run];
@@ -124,13 +131,14 @@ static void refit_halves(const work *k, choice *c)
 
 static void free_lines(work *k)
 {
-    for (int run = 0; run < FJ_K_RUNS; run++) {
-        const float *x = k->x + run * FJ_K_RUN, *w = k->w + run * FJ_K_RUN;
-        k->line[run] = fj_fit_line(x, w, FJ_K_RUN, k->top, true);
+    int n = k->form->run, top = k->form->top;
+    for (int run = 0; run < k->form->n_runs; run++) {
+        const float *x = k->x + run * n, *w = k->w + run * n;
+        k->line[run] = fj_fit_line(x, w, n, top, true);
         k->sum_w[run] = 0;
-        for (int i = 0; i < FJ_K_RUN; i++)
+        for (int i = 0; i < n; i++)
             k->sum_w[run] += w[i];
-        k->mean_q[run] = fj_fit_sums(x, w, FJ_K_RUN, k->line[run], 0, k->top).q / k->sum_w[run];
+        k->mean_q[run] = fj_fit_sums(x, w, n, k->line[run], 0, top).q / k->sum_w[run];
     }
 }
 
@@ -138,16 +146,16 @@ static void free_lines(work *k)
  * they round to matters: for the halves themselves, and for the small scales. */
 static void start(const work *k, choice *best)
 {
-    static const float scale_tops[] = { 63, 61, 58 }, min_tops[] = { 63, 60, 62 };
+    const fj_k_form *form = k->form;
     float scale = 0, min = 0;
-    for (int run = 0; run < FJ_K_RUNS; run++) {
+    for (int run = 0; run < form->n_runs; run++) {
         scale = fmaxf(scale, k->line[run].scale);
         min = fmaxf(min, -k->line[run].offset);
     }
     best->error = INFINITY;
-    for (size_t i = 0; i < FJ_LEN(scale_tops); i++) {
+    for (size_t i = 0; i < FJ_LEN(form->tops[0]); i++) {
         choice c = { 0 };
-        set_halves(k, &c, scale / scale_tops[i], min / min_tops[i]);
+        set_halves(k, &c, scale / form->tops[0][i], min / form->tops[1][i]);
         choose_all(k, &c);
         if (c.error < best->error)
             *best = c;
@@ -158,22 +166,23 @@ static void store(const work *k, const choice *c, fj_k_lines *out)
 {
     out->d = c->d_half;
     out->dmin = c->dmin_half;
-    for (int run = 0; run < FJ_K_RUNS; run++) {
+    int n = k->form->run;
+    for (int run = 0; run < k->form->n_runs; run++) {
         fj_line line = line_of(c, c->scale[run], c->min[run]);
         out->scale[run] = (uint8_t)c->scale[run];
         out->min[run] = (uint8_t)c->min[run];
-        fj_fit_codes(k->x + run * FJ_K_RUN, FJ_K_RUN, line, 0, k->top, out->codes + run * FJ_K_RUN);
+        fj_fit_codes(k->x + run * n, n, line, 0, k->form->top, out->codes + run * n);
     }
 }
 
-void fj_k_lines_fit(const float *src, const float *importance, int top, fj_k_lines *out)
+void fj_k_lines_fit(const float *src, const float *importance, const fj_k_form *form, fj_k_lines *out)
 {
-    work k = { .top = top };
+    work k = { .form = form };
     choice best = { 0 };
     bool is_zero;
 
     memset(out, 0, sizeof *out);
-    k.exponent = fj_fit_unit(src, importance, FJ_K_VALUES, (float)(FJ_K_TOP_SCALE * top), k.x, k.w, &is_zero);
+    k.exponent = fj_fit_unit(src, importance, FJ_K_VALUES, (float)(form->top_scale * form->top), k.x, k.w, &is_zero);
     if (is_zero)
         return;
 

@@ -38,7 +38,7 @@ static void encode(const float *src, void *dst, int64_t n, const float *importan
     uint8_t *block = dst;
     for (int64_t at = 0; at < n; at += FJ_K_VALUES, block += BYTES) {
         fj_k_lines lines;
-        fj_k_lines_fit(src + at, importance ? importance + at : NULL, 31, &lines);
+        fj_k_lines_fit(src + at, importance ? importance + at : NULL, &fj_k_form_q5_k, &lines);
         memset(block, 0, BYTES);
         fj_half_store(block, lines.d);
         fj_half_store(block + 2, lines.dmin);

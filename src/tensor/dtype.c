@@ -26,13 +26,30 @@ const fj_dtype fj_q4_0 = { "Q4_0", NULL, 2, 32, 18, .is_quantized = true };
 const fj_dtype fj_q4_1 = { "Q4_1", NULL, 3, 32, 20, .is_quantized = true };
 const fj_dtype fj_q5_0 = { "Q5_0", NULL, 6, 32, 22, .is_quantized = true };
 const fj_dtype fj_q5_1 = { "Q5_1", NULL, 7, 32, 24, .is_quantized = true };
+const fj_dtype fj_q2_k = { "Q2_K", NULL, 10, 256, 84, .is_quantized = true };
+const fj_dtype fj_q3_k = { "Q3_K", NULL, 11, 256, 110, .is_quantized = true };
 const fj_dtype fj_q4_k = { "Q4_K", NULL, 12, 256, 144, .is_quantized = true };
 const fj_dtype fj_q5_k = { "Q5_K", NULL, 13, 256, 176, .is_quantized = true };
 const fj_dtype fj_q6_k = { "Q6_K", NULL, 14, 256, 210, .is_quantized = true };
+const fj_dtype fj_iq2_xxs = { "IQ2_XXS", NULL, 16, 256, 66, .is_quantized = true };
+const fj_dtype fj_iq2_xs = { "IQ2_XS", NULL, 17, 256, 74, .is_quantized = true };
+const fj_dtype fj_iq3_xxs = { "IQ3_XXS", NULL, 18, 256, 98, .is_quantized = true };
+const fj_dtype fj_iq1_s = { "IQ1_S", NULL, 19, 256, 50, .is_quantized = true };
+const fj_dtype fj_iq4_nl = { "IQ4_NL", NULL, 20, 32, 18, .is_quantized = true };
+const fj_dtype fj_iq3_s = { "IQ3_S", NULL, 21, 256, 110, .is_quantized = true };
+const fj_dtype fj_iq2_s = { "IQ2_S", NULL, 22, 256, 82, .is_quantized = true };
+const fj_dtype fj_iq4_xs = { "IQ4_XS", NULL, 23, 256, 136, .is_quantized = true };
+const fj_dtype fj_iq1_m = { "IQ1_M", NULL, 29, 256, 56, .is_quantized = true };
+const fj_dtype fj_tq1_0 = { "TQ1_0", NULL, 34, 256, 54, .is_quantized = true };
+const fj_dtype fj_tq2_0 = { "TQ2_0", NULL, 35, 256, 66, .is_quantized = true };
+const fj_dtype fj_mxfp4 = { "MXFP4", NULL, 39, 32, 17, .is_quantized = true };
 
-const fj_dtype *const fj_dtypes[] = { &fj_f32,  &fj_f16,  &fj_bf16, &fj_f64,  &fj_i8,   &fj_i16,  &fj_i32,  &fj_i64,
-                                      &fj_u8,   &fj_u16,  &fj_u32,  &fj_u64,  &fj_bool, &fj_q8_0, &fj_q4_0, &fj_q4_1,
-                                      &fj_q5_0, &fj_q5_1, &fj_q4_k, &fj_q5_k, &fj_q6_k, NULL };
+const fj_dtype *const fj_dtypes[] = { &fj_f32,    &fj_f16,     &fj_bf16,  &fj_f64,    &fj_i8,    &fj_i16,
+                                      &fj_i32,    &fj_i64,     &fj_u8,    &fj_u16,    &fj_u32,   &fj_u64,
+                                      &fj_bool,   &fj_q8_0,    &fj_q4_0,  &fj_q4_1,   &fj_q5_0,  &fj_q5_1,
+                                      &fj_q2_k,   &fj_q3_k,    &fj_q4_k,  &fj_q5_k,   &fj_q6_k,  &fj_iq2_xxs,
+                                      &fj_iq2_xs, &fj_iq3_xxs, &fj_iq1_s, &fj_iq4_nl, &fj_iq3_s, &fj_iq2_s,
+                                      &fj_iq4_xs, &fj_iq1_m,   &fj_tq1_0, &fj_tq2_0,  &fj_mxfp4, NULL };
 
 const fj_dtype *fj_dtype_by_name(const char *name)
 {
@@ -62,17 +79,10 @@ const char *fj_gguf_type_note(uint32_t id)
 {
     static const char *const notes[] = {
         [4] = "Q4_2, retired in 2023",        [5] = "Q4_3, retired in 2023",
-        [9] = "Q8_1, not a type of files",    [10] = "Q2_K, not supported",
-        [11] = "Q3_K, not supported",         [15] = "Q8_K, not a type of files",
-        [16] = "IQ2_XXS, not supported",      [17] = "IQ2_XS, not supported",
-        [18] = "IQ3_XXS, not supported",      [19] = "IQ1_S, not supported",
-        [20] = "IQ4_NL, not supported",       [21] = "IQ3_S, not supported",
-        [22] = "IQ2_S, not supported",        [23] = "IQ4_XS, not supported",
-        [29] = "IQ1_M, not supported",        [31] = "Q4_0_4_4, retired in 2024",
-        [32] = "Q4_0_4_8, retired in 2024",   [33] = "Q4_0_8_8, retired in 2024",
-        [34] = "TQ1_0, not supported",        [35] = "TQ2_0, not supported",
-        [36] = "IQ4_NL_4_4, retired in 2024", [37] = "IQ4_NL_4_8, retired in 2024",
-        [38] = "IQ4_NL_8_8, retired in 2024", [39] = "MXFP4, not supported",
+        [9] = "Q8_1, not a type of files",    [15] = "Q8_K, not a type of files",
+        [31] = "Q4_0_4_4, retired in 2024",   [32] = "Q4_0_4_8, retired in 2024",
+        [33] = "Q4_0_8_8, retired in 2024",   [36] = "IQ4_NL_4_4, retired in 2024",
+        [37] = "IQ4_NL_4_8, retired in 2024", [38] = "IQ4_NL_8_8, retired in 2024",
         [40] = "NVFP4, not supported",        [41] = "Q1_0, not supported",
         [42] = "Q2_0, not supported",
     };

@@ -25,12 +25,16 @@ TEST(blocks_have_the_sizes_and_ids_of_the_gguf_specification)
     static const struct {
         const fj_dtype *type;
         int id, len, bytes;
-    } known[] = { { &fj_f32, 0, 1, 4 },       { &fj_f16, 1, 1, 2 },       { &fj_bf16, 30, 1, 2 },
-                  { &fj_q4_0, 2, 32, 18 },    { &fj_q4_1, 3, 32, 20 },    { &fj_q5_0, 6, 32, 22 },
-                  { &fj_q5_1, 7, 32, 24 },    { &fj_q8_0, 8, 32, 34 },    { &fj_q4_k, 12, 256, 144 },
-                  { &fj_q5_k, 13, 256, 176 }, { &fj_q6_k, 14, 256, 210 }, { &fj_f64, 28, 1, 8 },
-                  { &fj_i8, 24, 1, 1 },       { &fj_i16, 25, 1, 2 },      { &fj_i32, 26, 1, 4 },
-                  { &fj_i64, 27, 1, 8 } };
+    } known[] = { { &fj_f32, 0, 1, 4 },         { &fj_f16, 1, 1, 2 },         { &fj_bf16, 30, 1, 2 },
+                  { &fj_q4_0, 2, 32, 18 },      { &fj_q4_1, 3, 32, 20 },      { &fj_q5_0, 6, 32, 22 },
+                  { &fj_q5_1, 7, 32, 24 },      { &fj_q8_0, 8, 32, 34 },      { &fj_q4_k, 12, 256, 144 },
+                  { &fj_q5_k, 13, 256, 176 },   { &fj_q6_k, 14, 256, 210 },   { &fj_f64, 28, 1, 8 },
+                  { &fj_i8, 24, 1, 1 },         { &fj_i16, 25, 1, 2 },        { &fj_i32, 26, 1, 4 },
+                  { &fj_i64, 27, 1, 8 },        { &fj_q2_k, 10, 256, 84 },    { &fj_q3_k, 11, 256, 110 },
+                  { &fj_iq2_xxs, 16, 256, 66 }, { &fj_iq2_xs, 17, 256, 74 },  { &fj_iq3_xxs, 18, 256, 98 },
+                  { &fj_iq1_s, 19, 256, 50 },   { &fj_iq4_nl, 20, 32, 18 },   { &fj_iq3_s, 21, 256, 110 },
+                  { &fj_iq2_s, 22, 256, 82 },   { &fj_iq4_xs, 23, 256, 136 }, { &fj_iq1_m, 29, 256, 56 },
+                  { &fj_tq1_0, 34, 256, 54 },   { &fj_tq2_0, 35, 256, 66 },   { &fj_mxfp4, 39, 32, 17 } };
     for (size_t i = 0; i < FJ_LEN(known); i++) {
         CHECK(known[i].type->gguf == known[i].id);
         CHECK(known[i].type->block_len == known[i].len && known[i].type->block_bytes == known[i].bytes);
@@ -39,9 +43,10 @@ TEST(blocks_have_the_sizes_and_ids_of_the_gguf_specification)
 
 TEST(unknown_gguf_types_are_named_where_they_have_a_name)
 {
-    CHECK(fj_dtype_by_gguf(4) == NULL && fj_dtype_by_gguf(39) == NULL && fj_dtype_by_gguf(UINT32_MAX) == NULL);
+    CHECK(fj_dtype_by_gguf(4) == NULL && fj_dtype_by_gguf(40) == NULL && fj_dtype_by_gguf(UINT32_MAX) == NULL);
     CHECK_TEXT(fj_gguf_type_note(4), "Q4_2, retired in 2023");
-    CHECK_TEXT(fj_gguf_type_note(17), "IQ2_XS, not supported");
+    CHECK_TEXT(fj_gguf_type_note(36), "IQ4_NL_4_4, retired in 2024");
+    CHECK_TEXT(fj_gguf_type_note(40), "NVFP4, not supported");
     CHECK_TEXT(fj_gguf_type_note(1000), "unknown");
     CHECK_TEXT(fj_gguf_type_note(UINT32_MAX), "unknown");
     for (uint32_t id = 0; id < 43; id++) /* either we read it or we say what it is */

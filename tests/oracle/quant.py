@@ -6,11 +6,11 @@
 
 weight              (8,512) f32: rows 0-1 normal, 2-3 heavy tails, 4-5 columns of different size, 6-7 far from zero
 importance          (512)   f32: weights of the columns, as an importance matrix has them
-TYPE.bytes          (8,B)   u8: the weight as the gguf package writes it, checked to be ggml's bytes (types of 32 values)
+TYPE.bytes          (8,B)   u8: the weight as the gguf package writes it, checked to be ggml's bytes (PLAIN)
 TYPE.random_bytes   (6,B)   u8: blocks of any codes and scales
 TYPE.random_values  (6,n)   f32: what the gguf package reads from them
 metadata            versions; rms.TYPE and weighted.TYPE: errors that ggml's reference encoder leaves on the whole weight,
-                    one number a pair of rows (K types; weighted: with the importance given to it)
+                    one number a pair of rows (FIT; weighted: with the importance given to it)
 ggml itself comes as the shared library inside pywhispercpp's wheel.
 """
 import ctypes
@@ -24,10 +24,14 @@ import sys
 import gguf
 import numpy as np
 
-PLAIN = ['Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1']
-K = ['Q4_K', 'Q5_K', 'Q6_K']
+PLAIN = ['Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'TQ1_0', 'TQ2_0']
+FIT = ['Q4_K', 'Q5_K', 'Q6_K', 'Q2_K', 'Q3_K', 'IQ4_NL', 'IQ4_XS', 'MXFP4']
+READ = ['IQ3_S', 'IQ3_XXS', 'IQ2_S', 'IQ2_XS', 'IQ2_XXS', 'IQ1_M', 'IQ1_S']
+ORDER = PLAIN[:5] + FIT + PLAIN[5:] + READ
 HALVES = {'Q8_0': [0], 'Q4_0': [0], 'Q5_0': [0], 'Q4_1': [0, 2], 'Q5_1': [0, 2],  # where scales lie in a block
-          'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208]}
+          'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208], 'Q2_K': [80, 82], 'Q3_K': [108], 'IQ4_NL': [0], 'IQ4_XS': [0],
+          'MXFP4': [], 'TQ1_0': [52], 'TQ2_0': [64], 'IQ3_S': [0], 'IQ3_XXS': [0], 'IQ2_S': [0], 'IQ2_XS': [0],
+          'IQ2_XXS': [0], 'IQ1_S': [0], 'IQ1_M': []}
 
 
 def ggml():
@@ -63,6 +67,8 @@ def random_blocks(rng, name):
     for at in HALVES[name]:  # any finite half: small, negative and subnormal ones too
         scale = rng.standard_normal(6) * [1, 1e-2, 1e-4, 1e-6, 1e-7, 100]
         blocks[:, at:at + 2] = scale.astype('<f2').view(np.uint8).reshape(6, 2)
+    if name == 'IQ1_M':  # its half lies in the top nibbles of four 16-bit words: not infinite, not NaN
+        blocks[:, 55] &= 0xbf
     return blocks
 
 
@@ -92,12 +98,12 @@ def main(path):
     versions = [f'{p} {importlib.metadata.version(p)}' for p in ('gguf', 'numpy', 'pywhispercpp')]
     metadata = {'versions': ', '.join(versions)}
 
-    for name in PLAIN + K:
+    for name in ORDER:
         kind = gguf.GGMLQuantizationType[name]
         if name in PLAIN:
             tensors[name + '.bytes'] = gguf.quantize(x, kind)
             assert (tensors[name + '.bytes'] == ggml_bytes(encode, name, x)).all(), name
-        else:
+        elif name in FIT:
             metadata['rms.' + name] = errors(x, gguf.dequantize(ggml_bytes(encode, name, x), kind), np.float64(1))
             y = gguf.dequantize(ggml_bytes(encode, name, x, importance), kind)
             metadata['weighted.' + name] = errors(x, y, importance.astype(np.float64))

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Grids whose steps differ: a code stands for a level of a small book. The sums of fit.h, for x = scale * level; runs of at
+ * most 32 values whose length is a multiple of 4. */
+#ifndef FJ_QUANT_BOOK_H
+#define FJ_QUANT_BOOK_H
+
+#include "quant/fit.h"
+
+enum { FJ_BOOK_MOST = 16 };
+
+typedef struct fj_book {
+    int   n;
+    float level[FJ_BOOK_MOST]; /* rising, the first below 0, the last above; codes are their indices */
+} fj_book;
+
+extern const fj_book fj_book_iq4; /* 16 levels of IQ4_NL and IQ4_XS: dense around 0 */
+extern const fj_book fj_book_e2m1; /* 15 levels of MXFP4, doubled: 0 1 2 3 4 6 8 12 and their negatives */
+
+/* As fj_fit_sums with q the nearest level; rr is the error alone. */
+fj_sums fj_book_sums(const float *x, const float *w, int n, float scale, const fj_book *book);
+
+/* The index of the nearest level of each value. */
+void fj_book_codes(const float *x, int n, float scale, const fj_book *book, uint8_t *codes);
+
+/* A scale of low error, of either sign: the book is not symmetric. */
+float fj_book_scale(const float *x, const float *w, int n, const fj_book *book);
+
+#endif

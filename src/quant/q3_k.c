@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Q3_K: 256 values in 16 runs of 16, each with a 6-bit scale, 110 bytes, 3.4375 bits a value.
+ *   high    32 bytes: bit b of byte l is the top bit of value 32 b + l
+ *   low     64 bytes: 32 a half of 128 values: byte l has two bits of values l, 32 + l, 64 + l, 96 + l at shifts 0, 2, 4, 6
+ *   scales  12 bytes: 16 numbers, 32 above the scale: byte j < 8 has the low nibbles of numbers j and j + 8, byte 8 + j the
+ *           top two bits of numbers j, 4 + j, 8 + j, 12 + j at shifts 0, 2, 4, 6
+ *   d        2 bytes, half
+ * value = (d * scale) * (q - 4).  Source: ggml's block_q3_K; the GGUF specification. */
+
+#include "quant/k_scales.h"
+#include "quant/quant_internal.h"
+
+enum { VALUES = 256, RUN = 16, RUNS = 16, BYTES = 110, AT_LOW = 32, AT_SCALES = 96, AT_D = 108, MIDDLE = 32 };
+
+static int scale_of(const uint8_t scales[12], int run)
+{
+    int low = scales[run % 8] >> run / 8 * 4 & 15, high = scales[8 + run % 4] >> run / 4 * 2 & 3;
+    return (low | high << 4) - MIDDLE;
+}
+
+static void decode(const void *src, float *dst, int64_t n)
+{
+    const uint8_t *block = src;
+    for (; n > 0; n -= VALUES, block += BYTES, dst += VALUES) {
+        float d = fj_half_load(block + AT_D);
+        for (int run = 0; run < RUNS; run++) {
+            const uint8_t *low = block + AT_LOW + run / 8 * 32 + run % 2 * RUN, *high = block + run % 2 * RUN;
+            int shift = run % 8 / 2 * 2, bit = run / 2;
+            float step = d * (float)scale_of(block + AT_SCALES, run);
+            for (int i = 0; i < RUN; i++)
+                dst[run * RUN + i] = step * (float)((low[i] >> shift & 3) + (high[i] >> bit & 1) * 4 - 4);
+        }
+    }
+}
+
+static void encode_block(const float *x, const float *importance, uint8_t *block)
+{
+    fj_scales s;
+    memset(block, 0, BYTES);
+    if (!fj_scales_fit(x, importance, &fj_scales_form_q3_k, &s))
+        return;
+
+    fj_half_store(block + AT_D, s.d);
+    for (int run = 0; run < RUNS; run++) {
+        int number = s.scale[run] + MIDDLE;
+        block[AT_SCALES + run % 8] |= (uint8_t)((number & 15) << run / 8 * 4);
+        block[AT_SCALES + 8 + run % 4] |= (uint8_t)(number >> 4 << run / 4 * 2);
+    }
+    for (int i = 0; i < VALUES; i++) {
+        block[AT_LOW + i / 128 * 32 + i % 32] |= (uint8_t)((s.codes[i] & 3) << i % 128 / 32 * 2);
+        block[i % 32] |= (uint8_t)(s.codes[i] >> 2 << i / 32);
+    }
+}
+
+static void encode(const float *src, void *dst, int64_t n, const float *importance)
+{
+    uint8_t *block = dst;
+    for (int64_t at = 0; at < n; at += VALUES, block += BYTES)
+        encode_block(src + at, importance ? importance + at : NULL, block);
+}
+
+const fj_quant fj_quant_q3_k = {
+    .dtype = &fj_q3_k,
+    .decode = decode,
+    .encode = encode,
+    .about = "3.4375 bits, 256 values: 16 runs with a scale each",
+};
