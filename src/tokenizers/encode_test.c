@@ -41,6 +41,24 @@ TEST(encode_pieces_are_one_text_and_untrusted_ones_hold_no_special_token)
     fj_tokenizer_free(t);
 }
 
+TEST(encode_pieces_know_who_wrote_normalized_text)
+{
+    fj_err err = { 0 };
+    fj_tokenizer *t = NULL;
+    static const char file[] =
+        "{\"added_tokens\":[{\"id\":4,\"content\":\"AB\",\"special\":true,\"normalized\":true}],\"normalizer\":{"
+        "\"type\":\"Sequence\","
+        "\"normalizers\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"c\"},\"content\":\"aa\"},{\"type\":"
+        "\"Lowercase\"}]},"
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"x\":3},\"merges\":[[\"a\",\"b\"]]}}";
+    CHECK_OK(fj_tokenizer_from_json(file, sizeof file - 1, "lower", NULL, &t, &err));
+    fj_piece pieces[] = { { fj_text_of("Ab"), true }, { fj_text_of("xaBx"), false }, { fj_text_of("aB"), true } };
+    CHECK_TEXT(encode_pieces(t, pieces, 3), "4 3 2 3 4");
+    fj_piece grown[] = { { fj_text_of("c"), true }, { fj_text_of("b"), false }, { fj_text_of("cb"), true } };
+    CHECK_TEXT(encode_pieces(t, grown, 3), "0 2 0 4");
+    fj_tokenizer_free(t);
+}
+
 TEST(encode_refuses_text_that_is_not_utf8_and_leaves_the_encoding_alone)
 {
     fj_err err = { 0 };
