@@ -4,13 +4,16 @@
 
 #include <math.h>
 
-typedef struct key {
+/* With at most 4096 layers of some ten matrices of at most this by 2^20 values, every count of a model's bytes fits 63 bits. */
+enum { MOST_WIDTH = 1 << 22 };
+
+typedef struct count {
     const char *name;
     int64_t *to;
     int64_t most, fallback; /* fallback 0: the key must be there */
-} key;
+} count;
 
-static fj_status read_key(const fj_json *config, const key *k, fj_err *err)
+static fj_status read_key(const fj_json *config, const count *k, fj_err *err)
 {
     const fj_json *v = fj_json_get(config, k->name);
     if (!v || fj_json_is_null(v)) {
@@ -26,10 +29,44 @@ static fj_status read_key(const fj_json *config, const key *k, fj_err *err)
     return FJ_OK;
 }
 
+/* The key's value, NULL when it is absent or null; a value of the wrong kind fails. */
+static fj_status take(const fj_json *config, const char *key, bool (*is)(const fj_json *v), const char *kind,
+                      const fj_json **out, fj_err *err)
+{
+    *out = fj_json_get(config, key);
+    if (fj_json_is_null(*out))
+        *out = NULL;
+    return !*out || is(*out) ? FJ_OK : fj_fail(err, FJ_ERR_FORMAT, "config.json: '%s' must be %s", key, kind);
+}
+
+fj_status fj_config_real(const fj_json *config, const char *key, double fallback, double *out, fj_err *err)
+{
+    const fj_json *v;
+    fj_status st = take(config, key, fj_json_is_number, "a number", &v, err);
+    *out = fj_json_real(v, fallback);
+    return st;
+}
+
+fj_status fj_config_bool(const fj_json *config, const char *key, bool fallback, bool *out, fj_err *err)
+{
+    const fj_json *v;
+    fj_status st = take(config, key, fj_json_is_bool, "true or false", &v, err);
+    *out = fj_json_bool(v, fallback);
+    return st;
+}
+
+fj_status fj_config_text(const fj_json *config, const char *key, const char *fallback, const char **out, fj_err *err)
+{
+    const fj_json *v;
+    fj_status st = take(config, key, fj_json_is_string, "text", &v, err);
+    *out = fj_json_string(v, fallback);
+    return st;
+}
+
 fj_status fj_config_core(const fj_json *config, fj_hparams *hp, fj_err *err)
 {
-    const key first[] = {
-        { "hidden_size", &hp->d_model, 1 << 20, 0 },     { "intermediate_size", &hp->d_ff, 1 << 22, 0 },
+    const count first[] = {
+        { "hidden_size", &hp->d_model, 1 << 20, 0 },     { "intermediate_size", &hp->d_ff, MOST_WIDTH, 0 },
         { "num_hidden_layers", &hp->n_layers, 4096, 0 }, { "num_attention_heads", &hp->n_heads, 65536, 0 },
         { "vocab_size", &hp->n_vocab, 1 << 24, 0 },      { "max_position_embeddings", &hp->n_ctx, 1 << 30, 2048 },
     };
@@ -38,7 +75,7 @@ fj_status fj_config_core(const fj_json *config, fj_hparams *hp, fj_err *err)
         if (st)
             return st;
     }
-    const key second[] = {
+    const count second[] = {
         { "num_key_value_heads", &hp->n_kv_heads, 65536, hp->n_heads },
         { "head_dim", &hp->d_head, 65536, FJ_MAX(1, hp->d_model / hp->n_heads) },
     };
@@ -51,9 +88,14 @@ fj_status fj_config_core(const fj_json *config, fj_hparams *hp, fj_err *err)
         return fj_fail(err, FJ_ERR_FORMAT,
                        "config.json: %lld attention heads are not a multiple of %lld key/value heads",
                        (long long)hp->n_heads, (long long)hp->n_kv_heads);
+    if (hp->n_heads * hp->d_head > MOST_WIDTH)
+        return fj_fail(err, FJ_ERR_FORMAT, "config.json: %lld heads of %lld values are more than %d",
+                       (long long)hp->n_heads, (long long)hp->d_head, MOST_WIDTH);
     if (hp->d_head % 2)
         return fj_fail(err, FJ_ERR_FORMAT, "config.json: head_dim %lld is odd", (long long)hp->d_head);
-    hp->norm_eps = fj_json_real(fj_json_get(config, "rms_norm_eps"), 1e-6);
+    fj_status st = fj_config_real(config, "rms_norm_eps", 1e-6, &hp->norm_eps, err);
+    if (st)
+        return st;
     if (!(hp->norm_eps > 0 && hp->norm_eps < 1))
         return fj_fail(err, FJ_ERR_FORMAT, "config.json: rms_norm_eps is %g", hp->norm_eps);
     return FJ_OK;

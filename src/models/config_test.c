@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "models/session.h"
 #include "models/tiny_test.h"
 
 static fj_json *json(const char *text)
@@ -49,6 +50,8 @@ TEST(config_names_the_key_that_is_wrong)
         { "\"hidden_size\": 48, \"num_attention_heads\": 6, \"rms_norm_eps\": 0", "config.json: rms_norm_eps is 0" },
         { "\"hidden_size\": 48, \"num_attention_heads\": 6, \"head_dim\": 70000",
           "config.json: 'head_dim' must be a whole number from 1 to 65536" },
+        { "\"hidden_size\": 48, \"num_attention_heads\": 65536, \"head_dim\": 65536",
+          "config.json: 65536 heads of 65536 values are more than 4194304" },
     };
     for (size_t i = 0; i < FJ_LEN(rows); i++) {
         char text[512];
@@ -116,7 +119,20 @@ TEST(llama_refuses_what_would_change_its_mathematics)
         { "{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4,"
           "\"high_freq_factor\": 4}}",
           "config.json: llama3 rope scaling with low 4, high 4, original length 8192" },
-        { "{\"model_type\": \"mistral\", \"sliding_window\": -1}", "config.json: sliding_window is -1" },
+        { "{\"model_type\": \"mistral\", \"sliding_window\": -1}",
+          "config.json: 'sliding_window' must be a whole number of at least 0" },
+        { "{\"model_type\": \"mistral\", \"sliding_window\": \"big\"}",
+          "config.json: 'sliding_window' must be a whole number of at least 0" },
+        { "{\"hidden_act\": 7}", "config.json: 'hidden_act' must be text" },
+        { "{\"tie_word_embeddings\": 1}", "config.json: 'tie_word_embeddings' must be true or false" },
+        { "{\"attention_bias\": \"yes\"}", "config.json: 'attention_bias' must be true or false" },
+        { "{\"mlp_bias\": []}", "config.json: 'mlp_bias' must be true or false" },
+        { "{\"rms_norm_eps\": \"1e-5\"}", "config.json: 'rms_norm_eps' must be a number" },
+        { "{\"rope_theta\": {}}", "config.json: 'rope_theta' must be a number" },
+        { "{\"rope_scaling\": \"linear\"}", "config.json: 'rope_scaling' must be an object" },
+        { "{\"rope_parameters\": 3}", "config.json: 'rope_parameters' must be an object" },
+        { "{\"rope_scaling\": {\"type\": 4}}", "config.json: 'type' must be text" },
+        { "{\"rope_scaling\": {\"type\": \"linear\", \"factor\": \"4\"}}", "config.json: 'factor' must be a number" },
         { "{\"model_type\": \"lama\"}", "model_type 'lama' is not a model family that forja knows" },
         { "{\"model_type\": null}", "config.json has no model_type" },
     };
@@ -153,4 +169,71 @@ TEST(llama_has_a_window_only_where_the_configuration_is_mistrals)
         fj_model_free(m);
         tiny_close(&t);
     }
+}
+
+/* Every key with every odd value, alone: understood and planned, or refused with a reason. */
+TEST(config_with_any_value_is_planned_or_refused)
+{
+    static const char *const keys[] = {
+        "hidden_size",         "intermediate_size", "num_hidden_layers", "num_attention_heads",
+        "num_key_value_heads", "head_dim",          "vocab_size",        "max_position_embeddings",
+        "rms_norm_eps",        "rope_theta",        "rope_scaling",      "rope_parameters",
+        "sliding_window",      "hidden_act",        "attention_bias",    "mlp_bias",
+        "tie_word_embeddings", "model_type",        "torch_dtype",       "dtype"
+    };
+    static const char *const values[] = { "null",
+                                          "true",
+                                          "false",
+                                          "0",
+                                          "1",
+                                          "-1",
+                                          "3",
+                                          "8",
+                                          "7.5",
+                                          "64.0",
+                                          "4096",
+                                          "4097",
+                                          "65536",
+                                          "1048576",
+                                          "4194304",
+                                          "16777216",
+                                          "1073741824",
+                                          "2147483648",
+                                          "4611686018427387904",
+                                          "9223372036854775807",
+                                          "-9223372036854775808",
+                                          "1e30",
+                                          "1e308",
+                                          "-1e-300",
+                                          "\"\"",
+                                          "\"x\"",
+                                          "\"float32\"",
+                                          "\"mistral\"",
+                                          "[]",
+                                          "[1]",
+                                          "{}",
+                                          "{\"rope_type\": \"llama3\", \"factor\": 1e300}",
+                                          "{\"type\": \"linear\", \"factor\": 1e-300}",
+                                          "{\"type\": \"linear\", \"factor\": -1}",
+                                          "{\"rope_theta\": -5}" };
+    fj_kernels k;
+    fj_kernels_init(&k, 0);
+    for (size_t i = 0; i < FJ_LEN(keys); i++)
+        for (size_t v = 0; v < FJ_LEN(values); v++) {
+            char text[256];
+            tiny t;
+            fj_model *m = NULL;
+            fj_err err = { 0 };
+            fj_session_bytes bytes;
+            fj_session_settings s = { .n_ctx = 100, .chunk = 4, .stop_layer = -1 };
+            (void)snprintf(text, sizeof text, "{\"%s\": %s}", keys[i], values[v]);
+            tiny_open(&t, text, FJ_NAMING_HF, &fj_f32);
+            fj_status st = fj_model_describe(t.source.config, NULL, &m, &err);
+            CHECK(st ? st == FJ_ERR_FORMAT && strlen(err.message) > 0 && !m : m->hp.n_layers > 0);
+            CHECK(st || fj_model_parameters(m) > 0);
+            if (!st && m->hp.n_layers < 100)
+                CHECK_OK(fj_session_plan(m, &s, 1, &k, &bytes, &err));
+            fj_model_free(m);
+            tiny_close(&t);
+        }
 }

@@ -56,57 +56,99 @@ static const char *const model_types[] = { "llama", "mistral", NULL };
 static const char *const ignored[] = { "rotary_emb.inv_freq", NULL };
 
 /* rope_scaling of old configurations, rope_parameters of new ones (which hold rope_theta too). */
-static fj_status read_rope(const fj_json *config, fj_hparams *hp, fj_err *err)
+static fj_status find_rope(const fj_json *config, const fj_json **out, fj_err *err)
 {
-    const fj_json *r = fj_json_get(config, "rope_parameters");
-    if (!fj_json_is_object(r))
-        r = fj_json_get(config, "rope_scaling");
-    hp->rope_theta = fj_json_real(fj_json_get(r, "rope_theta"),
-                                  fj_json_real(fj_json_get(config, "rope_theta"), 10000.0));
-    if (!(hp->rope_theta > 0))
-        return fj_fail(err, FJ_ERR_FORMAT, "config.json: rope_theta is %g", hp->rope_theta);
-    const char *kind = fj_json_string(fj_json_get(r, "rope_type"), fj_json_string(fj_json_get(r, "type"), "default"));
-    if (!strcmp(kind, "default") || !strcmp(kind, "none"))
-        return FJ_OK;
-    hp->rope_factor = fj_json_real(fj_json_get(r, "factor"), 0);
+    static const char *const keys[] = { "rope_parameters", "rope_scaling" };
+    *out = NULL;
+    for (size_t i = 0; i < FJ_LEN(keys) && !*out; i++) {
+        const fj_json *v = fj_json_get(config, keys[i]);
+        if (v && !fj_json_is_null(v) && !fj_json_is_object(v))
+            return fj_fail(err, FJ_ERR_FORMAT, "config.json: '%s' must be an object", keys[i]);
+        *out = fj_json_is_object(v) ? v : NULL;
+    }
+    return FJ_OK;
+}
+
+static fj_status read_llama3(const fj_json *rope, fj_hparams *hp, fj_err *err)
+{
+    hp->rope_kind = FJ_ROPE_LLAMA3;
+    fj_status st = fj_config_real(rope, "low_freq_factor", 1, &hp->rope_low, err);
+    if (!st)
+        st = fj_config_real(rope, "high_freq_factor", 4, &hp->rope_high, err);
+    if (!st)
+        st = fj_config_real(rope, "original_max_position_embeddings", 8192, &hp->rope_original, err);
+    if (!st && (!(hp->rope_low > 0) || !(hp->rope_high > hp->rope_low) || !(hp->rope_original > 0)))
+        st = fj_fail(err, FJ_ERR_FORMAT, "config.json: llama3 rope scaling with low %g, high %g, original length %g",
+                     hp->rope_low, hp->rope_high, hp->rope_original);
+    return st;
+}
+
+static fj_status read_scaling(const fj_json *rope, fj_hparams *hp, fj_err *err)
+{
+    const char *old, *kind;
+    fj_status st = fj_config_text(rope, "type", "default", &old, err);
+    if (!st)
+        st = fj_config_text(rope, "rope_type", old, &kind, err);
+    if (st || !strcmp(kind, "default") || !strcmp(kind, "none"))
+        return st;
+    st = fj_config_real(rope, "factor", 0, &hp->rope_factor, err);
+    if (st)
+        return st;
     if (!(hp->rope_factor > 0))
         return fj_fail(err, FJ_ERR_FORMAT, "config.json: rope scaling '%s' without a factor above 0", kind);
-    if (!strcmp(kind, "linear")) {
-        hp->rope_kind = FJ_ROPE_LINEAR;
-        return FJ_OK;
-    }
-    if (strcmp(kind, "llama3"))
+    if (!strcmp(kind, "llama3"))
+        return read_llama3(rope, hp, err);
+    if (strcmp(kind, "linear"))
         return fj_fail(err, FJ_ERR_FORMAT,
                        "config.json: rope scaling '%s' is not known; llama has default, linear and llama3", kind);
-    hp->rope_kind = FJ_ROPE_LLAMA3;
-    hp->rope_low = fj_json_real(fj_json_get(r, "low_freq_factor"), 1);
-    hp->rope_high = fj_json_real(fj_json_get(r, "high_freq_factor"), 4);
-    hp->rope_original = fj_json_real(fj_json_get(r, "original_max_position_embeddings"), 8192);
-    if (!(hp->rope_low > 0) || !(hp->rope_high > hp->rope_low) || !(hp->rope_original > 0))
-        return fj_fail(err, FJ_ERR_FORMAT, "config.json: llama3 rope scaling with low %g, high %g, original length %g",
-                       hp->rope_low, hp->rope_high, hp->rope_original);
+    hp->rope_kind = FJ_ROPE_LINEAR;
+    return FJ_OK;
+}
+
+static fj_status read_rope(const fj_json *config, fj_hparams *hp, fj_err *err)
+{
+    const fj_json *rope;
+    double theta;
+    fj_status st = find_rope(config, &rope, err);
+    if (!st)
+        st = fj_config_real(config, "rope_theta", 10000, &theta, err);
+    if (!st)
+        st = fj_config_real(rope, "rope_theta", theta, &hp->rope_theta, err);
+    if (!st && !(hp->rope_theta > 0))
+        st = fj_fail(err, FJ_ERR_FORMAT, "config.json: rope_theta is %g", hp->rope_theta);
+    return st ? st : read_scaling(rope, hp, err);
+}
+
+/* Mistral's; llama ignores the key. null: none; absent: MistralConfig's default. */
+static fj_status read_window(const fj_json *config, fj_hparams *hp, fj_err *err)
+{
+    const fj_json *v = fj_json_get(config, "sliding_window");
+    if (strcmp(fj_json_string(fj_json_get(config, "model_type"), ""), "mistral"))
+        return FJ_OK;
+    hp->window = fj_json_int(v, v ? 0 : 4096);
+    if ((v && !fj_json_is_null(v) && !fj_json_is_integer(v)) || hp->window < 0)
+        return fj_fail(err, FJ_ERR_FORMAT, "config.json: 'sliding_window' must be a whole number of at least 0");
     return FJ_OK;
 }
 
 static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp, fj_err *err)
 {
+    const char *act;
     fj_status st = fj_config_core(config, hp, err);
-    if (st)
-        return st;
-    const char *act = fj_json_string(fj_json_get(config, "hidden_act"), "silu");
-    if (strcmp(act, "silu") && strcmp(act, "swish"))
-        return fj_fail(err, FJ_ERR_FORMAT, "config.json: hidden_act '%s', llama has silu", act);
-    hp->has_attn_bias = fj_json_bool(fj_json_get(config, "attention_bias"), false);
-    hp->has_mlp_bias = fj_json_bool(fj_json_get(config, "mlp_bias"), false);
-    hp->is_tied = fj_json_bool(fj_json_get(config, "tie_word_embeddings"), false);
-    if (!strcmp(fj_json_string(fj_json_get(config, "model_type"), ""), "mistral")) { /* llama ignores the key */
-        const fj_json *window = fj_json_get(config, "sliding_window");
-        hp->window = fj_json_int(window, window ? 0 : 4096); /* null: none; absent: MistralConfig's default */
-    }
-    if (hp->window < 0)
-        return fj_fail(err, FJ_ERR_FORMAT, "config.json: sliding_window is %lld", (long long)hp->window);
+    if (!st)
+        st = fj_config_text(config, "hidden_act", "silu", &act, err);
+    if (!st && strcmp(act, "silu") && strcmp(act, "swish"))
+        st = fj_fail(err, FJ_ERR_FORMAT, "config.json: hidden_act '%s', llama has silu", act);
+    if (!st)
+        st = fj_config_bool(config, "attention_bias", false, &hp->has_attn_bias, err);
+    if (!st)
+        st = fj_config_bool(config, "mlp_bias", false, &hp->has_mlp_bias, err);
+    if (!st)
+        st = fj_config_bool(config, "tie_word_embeddings", false, &hp->is_tied, err);
+    if (!st)
+        st = read_window(config, hp, err);
     hp->rope_half = naming == FJ_NAMING_HF;
-    return read_rope(config, hp, err);
+    return st ? st : read_rope(config, hp, err);
 }
 
 static fj_value *block(fj_build *b, fj_value *x, int layer)

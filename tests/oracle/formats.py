@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds for the fuzzers of file formats: tests/fuzz/corpus/{safetensors,gguf}, a few hundred bytes each.
+"""Seeds for the fuzzers of file formats: tests/fuzz/corpus/{safetensors,gguf,adapter,config}, a few hundred bytes each.
 
 Usage: formats.py            writes them, from the repository's root; needs nothing but Python
 """
@@ -67,7 +67,36 @@ KINDS = [
     ("doubles", ARRAY, (F64, [1.0, 2.0])), ("general.alignment", U32, 64),
 ]
 
+
+
+def adapter(config, pairs):
+    """adapter_config.json behind its length, then the tensors: (module, rank, in, out) each."""
+    text, entries, at = json.dumps(config).encode(), [], 0
+    for module, rank, n_in, n_out in pairs:
+        for half, shape in (("A", [rank, n_in]), ("B", [n_out, rank])):
+            end = at + 4 * shape[0] * shape[1]
+            entries.append((f"base_model.model.model.layers.0.{module}.lora_{half}.weight", "F32", shape, at, end))
+            at = end
+    return struct.pack("<H", len(text)) + text + safetensors(entries, at)
+
+
+LORA = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4, "lora_dropout": 0.1, "bias": "none",
+        "target_modules": ["q_proj", "v_proj"], "use_rslora": False, "use_dora": False}
+QV = [("self_attn.q_proj", 2, 8, 8), ("self_attn.v_proj", 2, 8, 4)]
+CONFIG = {"model_type": "llama", "hidden_size": 48, "intermediate_size": 100, "num_hidden_layers": 2, "num_attention_heads": 6,
+          "num_key_value_heads": 2, "vocab_size": 1000, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+          "hidden_act": "silu", "attention_bias": True, "mlp_bias": False, "tie_word_embeddings": True, "torch_dtype": "bfloat16"}
+
 FILES = {
+    "adapter/plain.bin": adapter(LORA, QV),
+    "adapter/patterns.bin": adapter(LORA | {"rank_pattern": {"v_proj": 1}, "alpha_pattern": {"q_proj": 8}, "use_rslora": True},
+                                    [QV[0], ("self_attn.v_proj", 1, 8, 4)]),
+    "adapter/all.bin": adapter(LORA | {"r": 1, "target_modules": "all-linear"}, [("mlp.down_proj", 1, 12, 8), ("mlp.up_proj", 1, 8, 12)]),
+    "config/llama.json": json.dumps(CONFIG).encode(),
+    "config/scaled.json": json.dumps(CONFIG | {"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                                               "high_freq_factor": 4.0, "original_max_position_embeddings": 64}}).encode(),
+    "config/window.json": json.dumps(CONFIG | {"model_type": "mistral", "sliding_window": 9, "head_dim": 10, "rope_parameters":
+                                               {"rope_type": "linear", "factor": 2.0, "rope_theta": 5000.0}}).encode(),
     "safetensors/one.bin": safetensors([("x", "F32", [2, 3], 0, 24)], 24, {"format": "pt"}),
     "safetensors/types.bin": safetensors(
         [("a", "BF16", [2], 0, 4), ("b", "F16", [], 4, 6), ("c", "BOOL", [1, 1, 3], 6, 9), ("d", "I64", [0], 9, 9)], 9),
