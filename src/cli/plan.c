@@ -26,8 +26,8 @@ static const fj_option options[] = {
     { "KEY=VALUE", NULL, FJ_OPT_REST, offsetof(settings, overrides), NULL, "keys that replace the YAML's", 0, 0, 0 },
     { "method", "NAME", FJ_OPT_TEXT, offsetof(settings, method), "run", "what is done with the model", 0, 0, 0,
       "run|lora|full" },
-    { "bits", "N", FJ_OPT_INT, offsetof(settings, bits), NULL, "as if its weights had 32, 16, 8, 6, 5 or 4 bits", 4, 32,
-      0 },
+    { "bits", "N", FJ_OPT_INT, offsetof(settings, bits), NULL, "as if its weights had 32, 16, 8, 6, 5, 4, 3 or 2 bits",
+      2, 32, 0 },
     { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), NULL,
       "as if it were of this type; forja quantize --help lists them", 0, 0, 0 },
     { "batch", "N", FJ_OPT_INT, offsetof(settings, batch), "1", "rows at once", 1, 1 << 16, 0 },
@@ -47,7 +47,8 @@ static const fj_option options[] = {
 static const struct {
     int64_t bits;
     const char *recipe;
-} widths[] = { { 32, "F32" }, { 16, "BF16" }, { 8, "Q8_0" }, { 6, "Q6_K" }, { 5, "Q5_K_M" }, { 4, "Q4_K_M" } };
+} widths[] = { { 32, "F32" },   { 16, "BF16" },  { 8, "Q8_0" },   { 6, "Q6_K" },
+               { 5, "Q5_K_M" }, { 4, "Q4_K_M" }, { 3, "Q3_K_M" }, { 2, "Q2_K" } };
 
 /* ---- models --------------------------------------------------------------------------------------------------------------------------- */
 
@@ -67,7 +68,7 @@ static fj_status find_recipe(const settings *s, const fj_recipe **out, fj_err *e
         if (widths[i].bits == s->bits)
             *out = fj_recipe_by_name(widths[i].recipe);
     if (s->bits != FJ_NOT_GIVEN && !*out)
-        return fj_fail(err, FJ_ERR_USAGE, "--bits %lld: wanted 32, 16, 8, 6, 5 or 4", (long long)s->bits);
+        return fj_fail(err, FJ_ERR_USAGE, "--bits %lld: wanted 32, 16, 8, 6, 5, 4, 3 or 2", (long long)s->bits);
     return FJ_OK;
 }
 

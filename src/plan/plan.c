@@ -49,7 +49,8 @@ fj_status fj_plan_model(const fj_json *config, const fj_recipe *recipe, fj_model
                                    .layer = w->layer,
                                    .n_layers = (int)(*out)->hp.n_layers,
                                    .shape = w->shape,
-                                   .tied_output = (*out)->hp.is_tied };
+                                   .tied_output = (*out)->hp.is_tied,
+                                   .n_shared_heads = (int)((*out)->hp.n_heads / FJ_MAX(1, (*out)->hp.n_kv_heads)) };
         if (w->shape.rank == 2)
             w->dtype = fj_recipe_type(recipe, &about);
     }

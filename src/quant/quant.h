@@ -43,7 +43,7 @@ typedef struct fj_recipe {
     const char *about;
 } fj_recipe;
 
-extern const fj_recipe *const fj_recipes[]; /* Q8_0 Q6_K Q5_K_M Q4_K_M Q4_0 Q4_1 Q5_0 Q5_1 F16 BF16 F32; NULL at the end */
+extern const fj_recipe *const fj_recipes[]; /* Q8_0 Q6_K Q5_K_M … Q2_K_S, TQ2_0 TQ1_0, Q4_0 … F32; NULL at the end */
 const fj_recipe *fj_recipe_by_name(const char *name);
 
 /* What a recipe needs to know of the model and the weight. */
@@ -53,6 +53,7 @@ typedef struct fj_recipe_weight {
     fj_shape       shape;           /* 2-D (out, in); anything else keeps F32 */
     bool           tied_output;     /* token_embd that is the head too */
     int            n_experts;
+    int            n_shared_heads; /* heads that share a key and a value; 0 when not known */
 } fj_recipe_weight;
 
 /* The type this weight gets, fallback for the row length included (2.3). Never NULL. */

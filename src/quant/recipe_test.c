@@ -76,6 +76,7 @@ static const char *table(const char *recipe, const model *m, int layer, char tex
             .shape = fj_shape_2(rows[i].out, rows[i].in),
             .tied_output = m->is_tied,
             .n_experts = m->n_experts,
+            .n_shared_heads = (int)(m->d_model / m->d_kv),
         };
         if (rows[i].role == &fj_role_output && m->is_tied)
             continue;
@@ -105,6 +106,37 @@ TEST(llama_3_8b_gets_the_types_of_llama_cpp)
     CHECK_TEXT(table("F32", &m, 0, text), "F32 F32 F32 F32 F32 F32 F32 F32 F32");
 }
 
+/* Four heads share a value here. */
+TEST(llama_3_8b_gets_the_types_of_llama_cpp_below_4_bits_too)
+{
+    static const model m = { 4096, 1024, 14336, 128256, 32, 0, false };
+    char text[256];
+    CHECK_TEXT(table("Q5_K_S", &m, 0, text), "Q5_K Q6_K Q5_K Q5_K Q5_K Q5_K Q5_K Q5_K Q5_K");
+    CHECK_TEXT(table("Q4_K_S", &m, 3, text), "Q4_K Q6_K Q4_K Q4_K Q5_K Q4_K Q4_K Q4_K Q5_K");
+    CHECK_TEXT(table("Q4_K_S", &m, 4, text), "Q4_K Q6_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K");
+    CHECK_TEXT(table("IQ4_NL", &m, 3, text), "IQ4_NL Q6_K IQ4_NL IQ4_NL Q5_K IQ4_NL IQ4_NL IQ4_NL Q5_K");
+    CHECK_TEXT(table("IQ4_XS", &m, 3, text), "IQ4_XS Q6_K IQ4_XS IQ4_XS Q5_K IQ4_XS IQ4_XS IQ4_XS Q5_K");
+    CHECK_TEXT(table("IQ4_XS", &m, 4, text), "IQ4_XS Q6_K IQ4_XS IQ4_XS Q5_K IQ4_XS IQ4_XS IQ4_XS IQ4_XS");
+    CHECK_TEXT(table("Q3_K_L", &m, 9, text), "Q3_K Q6_K Q3_K Q3_K Q5_K Q5_K Q3_K Q3_K Q5_K");
+    CHECK_TEXT(table("Q3_K_M", &m, 1, text), "Q3_K Q6_K Q3_K Q3_K Q5_K Q4_K Q3_K Q3_K Q5_K");
+    CHECK_TEXT(table("Q3_K_M", &m, 2, text), "Q3_K Q6_K Q3_K Q3_K Q4_K Q4_K Q3_K Q3_K Q4_K");
+    CHECK_TEXT(table("Q3_K_S", &m, 0, text), "Q3_K Q6_K Q3_K Q3_K Q3_K Q3_K Q3_K Q3_K Q3_K");
+    CHECK_TEXT(table("Q2_K", &m, 0, text), "Q2_K Q6_K Q2_K Q2_K Q4_K Q3_K Q2_K Q2_K Q3_K");
+    CHECK_TEXT(table("Q2_K_S", &m, 3, text), "Q2_K Q6_K Q2_K Q2_K Q4_K Q2_K Q2_K Q2_K Q4_K");
+    CHECK_TEXT(table("Q2_K_S", &m, 4, text), "Q2_K Q6_K Q2_K Q2_K Q4_K Q2_K Q2_K Q2_K Q2_K");
+    CHECK_TEXT(table("TQ1_0", &m, 0, text), "Q4_K Q6_K TQ1_0 TQ1_0 TQ1_0 TQ1_0 TQ1_0 TQ1_0 TQ1_0");
+    CHECK_TEXT(table("TQ2_0", &m, 0, text), "Q4_K Q6_K TQ2_0 TQ2_0 TQ2_0 TQ2_0 TQ2_0 TQ2_0 TQ2_0");
+}
+
+TEST(heads_with_values_of_their_own_do_not_raise_attn_v)
+{
+    static const model m = { 4096, 4096, 11008, 32000, 32, 0, false };
+    char text[256];
+    CHECK_TEXT(table("Q2_K", &m, 4, text), "Q2_K Q6_K Q2_K Q2_K Q3_K Q3_K Q2_K Q2_K Q3_K");
+    CHECK_TEXT(table("Q2_K_S", &m, 4, text), "Q2_K Q6_K Q2_K Q2_K Q2_K Q2_K Q2_K Q2_K Q2_K");
+    CHECK_TEXT(table("IQ4_XS", &m, 4, text), "IQ4_XS Q6_K IQ4_XS IQ4_XS IQ4_XS IQ4_XS IQ4_XS IQ4_XS IQ4_XS");
+}
+
 /* Rows of 576 do not hold a block of 256, those of ffn_down (1536) do; the embedding is the head. */
 TEST(smollm_135m_falls_back_where_256_does_not_divide)
 {
@@ -116,6 +148,11 @@ TEST(smollm_135m_falls_back_where_256_does_not_divide)
     CHECK_TEXT(table("Q5_K_M", &m, 3, text), "Q8_0 Q5_1 Q5_1 Q5_1 Q5_1 Q5_1 Q5_1 Q5_K");
     CHECK_TEXT(table("Q6_K", &m, 0, text), "Q8_0 Q8_0 Q8_0 Q8_0 Q8_0 Q8_0 Q8_0 Q6_K");
     CHECK_TEXT(table("Q4_1", &m, 0, text), "Q8_0 Q4_1 Q4_1 Q4_1 Q4_1 Q4_1 Q4_1 Q4_1");
+    CHECK_TEXT(table("Q2_K", &m, 5, text), "Q8_0 Q4_0 Q4_0 Q4_0 Q4_0 Q4_0 Q4_0 Q3_K");
+    CHECK_TEXT(table("Q3_K_M", &m, 0, text), "Q8_0 Q4_0 Q4_0 Q5_1 Q5_0 Q4_0 Q4_0 Q5_K");
+    CHECK_TEXT(table("IQ4_XS", &m, 5, text), "Q8_0 IQ4_NL IQ4_NL IQ4_NL IQ4_NL IQ4_NL IQ4_NL IQ4_XS");
+    CHECK_TEXT(table("IQ4_NL", &m, 5, text), "Q8_0 IQ4_NL IQ4_NL IQ4_NL IQ4_NL IQ4_NL IQ4_NL IQ4_NL");
+    CHECK_TEXT(table("TQ1_0", &m, 5, text), "Q8_0 Q4_0 Q4_0 Q4_0 Q4_0 Q4_0 Q4_0 TQ1_0");
     CHECK_TEXT(table("Q8_0", &m, 0, text), "Q8_0 Q8_0 Q8_0 Q8_0 Q8_0 Q8_0 Q8_0 Q8_0");
     CHECK_TEXT(table("F16", &m, 0, text), "F16 F16 F16 F16 F16 F16 F16 F16");
 }
@@ -139,6 +176,11 @@ TEST(eight_experts_raise_the_small_weights_of_attention)
     CHECK_TEXT(table("Q5_K_M", &m, 0, text), "Q5_K Q6_K Q5_K Q8_0 Q8_0 Q5_K Q5_K Q5_K Q6_K");
     CHECK_TEXT(table("Q6_K", &m, 4, text), "Q6_K Q6_K Q6_K Q8_0 Q8_0 Q6_K Q6_K Q6_K Q6_K");
     CHECK_TEXT(table("Q4_0", &m, 4, text), "Q4_0 Q6_K Q4_0 Q8_0 Q8_0 Q4_0 Q4_0 Q4_0 Q4_0");
+    CHECK_TEXT(table("Q3_K_L", &m, 4, text), "Q3_K Q6_K Q3_K Q8_0 Q8_0 Q5_K Q3_K Q3_K Q5_K");
+    CHECK_TEXT(table("Q3_K_M", &m, 4, text), "Q3_K Q6_K Q3_K Q8_0 Q8_0 Q5_K Q3_K Q3_K Q4_K");
+    CHECK_TEXT(table("Q2_K", &m, 4, text), "Q2_K Q6_K Q2_K Q8_0 Q8_0 Q5_K Q2_K Q2_K Q3_K");
+    CHECK_TEXT(table("Q2_K_S", &m, 4, text), "Q2_K Q6_K Q2_K Q8_0 Q8_0 Q2_K Q2_K Q2_K Q2_K");
+    CHECK_TEXT(table("IQ4_NL", &m, 4, text), "IQ4_NL Q6_K IQ4_NL Q8_0 Q8_0 Q5_K IQ4_NL IQ4_NL IQ4_NL");
     CHECK_TEXT(table("F16", &m, 4, text), "F16 F16 F16 F16 F16 F16 F16 F16 F16");
     CHECK_TEXT(table("Q4_K_M", &nine, 4, text), "Q4_K Q6_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K");
 }
@@ -148,6 +190,8 @@ TEST(eighty_layers_with_shared_heads_raise_attn_v)
     CHECK(type_of("Q4_K_M", &fj_role_attn_v, 10, 80, 1024, 8192) == &fj_q5_k);
     CHECK(type_of("Q4_K_M", &fj_role_attn_v, 0, 80, 1024, 8192) == &fj_q6_k);
     CHECK(type_of("Q4_K_M", &fj_role_attn_v, 10, 80, 8192, 8192) == &fj_q4_k);
+    CHECK(type_of("Q3_K_S", &fj_role_attn_v, 10, 80, 1024, 8192) == &fj_q5_k);
+    CHECK(type_of("Q2_K_S", &fj_role_attn_v, 10, 80, 1024, 8192) == &fj_q2_k);
     CHECK(type_of("Q4_K_M", &fj_role_ffn_down, 10, 80, 8192, 28672) == &fj_q4_k);
 }
 
@@ -170,8 +214,11 @@ TEST(recipes_are_found_in_either_case_and_have_the_file_types_of_gguf)
     static const struct {
         const char *name;
         int ftype;
-    } cases[] = { { "Q8_0", 7 }, { "Q6_K", 18 }, { "Q5_K_M", 17 }, { "Q4_K_M", 15 }, { "Q4_0", 2 }, { "Q4_1", 3 },
-                  { "Q5_0", 8 }, { "Q5_1", 9 },  { "F16", 1 },     { "BF16", 32 },   { "F32", 0 } };
+    } cases[] = { { "Q8_0", 7 },    { "Q6_K", 18 },   { "Q5_K_M", 17 }, { "Q5_K_S", 16 }, { "Q4_K_M", 15 },
+                  { "Q4_K_S", 14 }, { "IQ4_NL", 25 }, { "IQ4_XS", 30 }, { "Q3_K_L", 13 }, { "Q3_K_M", 12 },
+                  { "Q3_K_S", 11 }, { "Q2_K", 10 },   { "Q2_K_S", 21 }, { "TQ2_0", 37 },  { "TQ1_0", 36 },
+                  { "Q4_0", 2 },    { "Q4_1", 3 },    { "Q5_0", 8 },    { "Q5_1", 9 },    { "F16", 1 },
+                  { "BF16", 32 },   { "F32", 0 } };
     size_t n = 0;
     for (const fj_recipe *const *recipe = fj_recipes; *recipe; recipe++, n++) {
         CHECK(n < FJ_LEN(cases));

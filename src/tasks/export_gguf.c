@@ -36,7 +36,8 @@ static const fj_dtype *choose(const fj_model *m, const fj_weight *w, const fj_re
                            .layer = w->layer,
                            .n_layers = (int)m->hp.n_layers,
                            .shape = w->shape,
-                           .tied_output = m->hp.is_tied && w->role == &fj_role_token_embd };
+                           .tied_output = m->hp.is_tied && w->role == &fj_role_token_embd,
+                           .n_shared_heads = (int)(m->hp.n_heads / FJ_MAX(1, m->hp.n_kv_heads)) };
     return fj_recipe_type(recipe, &r);
 }
 
@@ -243,6 +244,10 @@ static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, con
         if (st)
             return st;
         t->is_copy = w->shape.rank == 2 && t->dtype == w->dtype && rows->rows == fj_export_stored_rows;
+        if (!t->is_copy && !fj_quant_of(t->dtype)->encode) {
+            (void)fj_fail(err, FJ_ERR_ARG, "'%s' is %s, which forja only reads", w->name, t->dtype->name);
+            return fj_hint(err, "give --type, for example Q2_K");
+        }
         fj_tensor *out = &list[(*n)++];
         *out = (fj_tensor){ .name = fj_model_gguf_name(m, w), .dtype = t->dtype, .shape = w->shape };
         if (!out->name)
