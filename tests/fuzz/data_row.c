@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fj_err err = { 0 };
     fj_json *row = NULL, *messages = NULL, *tools = NULL;
-    fj_source s = { .path = "row", .name = "row", .columns = fj_columns_default(), .tags = fj_tags_sharegpt() };
+    fj_row_source s = { .path = "row", .name = "row", .columns = fj_columns_default(), .tags = fj_tags_sharegpt() };
     if (fj_json_parse((const char *)data, size, "row", false, &row, &err))
         return 0;
     err = (fj_err){ 0 };
