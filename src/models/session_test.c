@@ -183,10 +183,15 @@ TEST(logits_of_a_prompt_have_the_same_bits_alone_in_a_batch_in_chunks_and_from_t
 {
     static const fj_dtype *const types[] = { &fj_f32,  &fj_bf16, &fj_f16,  &fj_q8_0, &fj_q4_0, &fj_q4_1,
                                              &fj_q5_0, &fj_q5_1, &fj_q4_k, &fj_q5_k, &fj_q6_k };
+#ifdef __SANITIZE_THREAD__ /* slow, and threads do the same for every type and table: a few, with the best table */
+    const int step = 3;
+#else
+    const int step = 1; /* every type of weights that a file may have */
+#endif
     fj_kernels tables[TEST_TABLES];
-    int n = test_tables(tables);
-    for (size_t i = 0; i < FJ_LEN(types); i++) /* every type of weights that a file may have */
-        check_type(types[i], tables, n, NULL);
+    int n = test_tables(tables), first = step > 1 ? n - 1 : 0;
+    for (size_t i = 0; i < FJ_LEN(types); i += (size_t)step)
+        check_type(types[i], tables + first, n - first, NULL);
 }
 
 TEST(logits_in_a_sliding_window_have_the_same_bits_in_chunks_batches_and_from_the_cache)
