@@ -69,8 +69,9 @@ static void add_tile(const fj_run *run, const fj_attend *a, state *s, int64_t in
     const float *v = tile.v;
     int64_t ldv = tile.ldv;
     if (a->is_f16) {
-        for (int64_t j = 0; j < n; j++)
-            run->k->f16_to_f32_row(s->v + j * a->d, (const uint16_t *)tile.v + j * tile.ldv, a->d);
+        int64_t rows = tile.ldv == a->d ? n : 1; /* that lie end to end */
+        for (int64_t j = 0; j < n; j += rows)
+            run->k->f16_to_f32_row(s->v + j * a->d, (const uint16_t *)tile.v + j * tile.ldv, rows * a->d);
         v = s->v;
         ldv = a->d;
     }
