@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Built-in chat templates under LLaMA-Factory's names: what each of them writes, as Jinja.
- * Source: LLaMA-Factory data/template.py (names, texts around a turn); the models' cards for zephyr and llama2's spaces. */
+ * Source: LLaMA-Factory data/template.py (names, texts around a turn). Where it differs from what the models were trained with, the
+ * models' own cards and code hold: zephyr's newlines and missing default, the blanks of llama2 and vicuna, smollm2's default without
+ * a full stop, the blank line behind a system message of alpaca. tests/oracle/data.py lists these differences (OURS). */
 
 #include <string.h>
 
@@ -21,8 +23,8 @@ static const struct {
                  "{% elif m.role == 'user' %}{{ 'Human: ' + m.content + eos_token + '\\nAssistant:' }}"
                  "{% elif m.role == 'assistant' %}{{ m.content + eos_token + '\\n' }}{% endif %}{% endfor %}" },
     { "empty", "{% for m in messages %}{{ m.content }}{% endfor %}" },
-    { "fewshot",
-      "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ '\\n\\n' }}{% endif %}{% endfor %}" },
+    { "fewshot", "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ '\\n\\n' }}"
+                 "{% if loop.last %}{{ eos_token }}{% endif %}{% endif %}{% endfor %}" },
     { "gemma", "{{ bos_token }}{% set ns = namespace(system='') %}{% for m in messages %}"
                "{% if m.role == 'system' %}{% set ns.system = m.content + '\\n\\n' %}"
                "{% else %}{{ '<start_of_turn>' + ('model' if m.role == 'assistant' else 'user') + '\\n' + ns.system + "

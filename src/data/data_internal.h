@@ -70,13 +70,16 @@ typedef struct fj_row_sink {
 } fj_row_sink;
 fj_status fj_rows_read(const fj_row_source *s, int64_t most, const fj_row_sink *sink, fj_err *err);
 
-/* Tokens of a row while it is being made. Zero-initialize. */
+/* Tokens of a row while it is being made. Zero-initialize. in_answer: belongs to an answer, trained or not, with what the template
+ * writes behind it; a turn, for cutting, is what stands before an answer and the answer. */
 typedef struct fj_tokens {
     int32_t *ids, *labels, *types;
+    bool    *in_answer;
     int64_t  n, cap;
     bool     has_types;
 } fj_tokens;
-bool fj_tokens_add(fj_tokens *t, int32_t id, int32_t label, int32_t type); /* false without memory */
+/* in_answer is set for a label that is trained. False without memory. */
+bool fj_tokens_add(fj_tokens *t, int32_t id, int32_t label, int32_t type);
 void fj_tokens_free(fj_tokens *t);
 
 /* Makes tokens of rows: the tokenizer, the chat template and what of it is trained. */
@@ -98,9 +101,9 @@ fj_status fj_tokenize_chat(fj_tokenizing *t, const fj_json *messages, const fj_j
 fj_status fj_tokenize_text(fj_tokenizing *t, fj_text text, fj_tokens *out, fj_err *err);
 fj_status fj_tokens_from_row(const fj_tokenizing *t, const fj_json *row, fj_tokens *out, fj_err *err);
 
-/* Shortens a row to at most cutoff tokens by LLaMA-Factory's rule, turn by turn: each turn's source and target share what is left.
- * from_left: the source loses its beginning (mask_history: the oldest turns go). */
-void fj_tokens_cut(fj_tokens *t, int64_t cutoff, bool from_left);
+/* Shortens a row to at most cutoff tokens by LLaMA-Factory's rule, turn by turn: each turn's source and target share what is left,
+ * and both keep their beginnings. from_last: the last turn comes first (mask_history: the oldest turns go). */
+void fj_tokens_cut(fj_tokens *t, int64_t cutoff, bool from_last);
 
 /* labels[1…n-1] that count. */
 int64_t fj_tokens_targets(const fj_tokens *t);

@@ -137,6 +137,17 @@ static fj_status tokenize_chat_row(loading *l, const fj_json *row, fj_err *err)
     return st;
 }
 
+/* A column that people mean to be read, but that dataset_info.json does not list, is not passed over in silence. */
+static void note_unlisted(loading *l, const fj_json *row)
+{
+    const fj_columns *c = &l->source->columns;
+    const char *const known[][2] = { { "history", c->history }, { "system", c->system }, { "tools", c->tools } };
+    for (size_t i = 0; i < FJ_LEN(known) && l->source->shape->kind == FJ_SHAPE_CHAT; i++)
+        if (!known[i][1] && fj_json_len(row) && fj_json_get(row, known[i][0]))
+            fj_str_printf(&l->notes, "%s: column '%s' is not read: `columns` in dataset_info.json does not list it\n",
+                          l->source->path, known[i][0]);
+}
+
 static fj_status take_row(void *context, const fj_json *row, int64_t number, fj_err *err)
 {
     loading *l = context;
@@ -147,6 +158,8 @@ static fj_status take_row(void *context, const fj_json *row, int64_t number, fj_
         st = fj_source_guess(l->source, row, err);
     if (st)
         return st;
+    if (number == 1)
+        note_unlisted(l, row);
     l->counts.read++;
     l->tokens.n = 0;
     l->tokens.has_types = false;

@@ -37,7 +37,7 @@ static fj_status take_line(const fj_row_source *s, fj_text line, int64_t number,
         st = fj_json_parse(line.data, line.len, "", false, &row, &inner);
         if (st) {
             const char *what = inner.message + strspn(inner.message, ":, ");
-            (void)fj_fail(err, st == FJ_ERR_FORMAT ? FJ_ERR_DATA : st, "not JSON: %.300s", what);
+            (void)fj_fail(err, st == FJ_ERR_FORMAT ? FJ_ERR_DATA : st, "%.300s", what);
             return fj_hint(err, "a JSONL file has one whole object on each line");
         }
     }

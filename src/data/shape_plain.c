@@ -2,6 +2,7 @@
  * Rows that are not conversations: text, and tokens made elsewhere; and the list of all shapes. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "data/data_internal.h"
 
@@ -38,12 +39,15 @@ bool fj_tokens_add(fj_tokens *t, int32_t id, int32_t label, int32_t type)
         t->labels = labels ? labels : t->labels;
         int32_t *types = realloc(t->types, bytes);
         t->types = types ? types : t->types;
-        if (!ids || !labels || !types)
+        bool *in_answer = realloc(t->in_answer, (size_t)cap * sizeof *in_answer);
+        t->in_answer = in_answer ? in_answer : t->in_answer;
+        if (!ids || !labels || !types || !in_answer)
             return false;
         t->cap = cap;
     }
     t->ids[t->n] = id;
     t->labels[t->n] = label;
+    t->in_answer[t->n] = label != FJ_LABEL_NONE;
     t->types[t->n++] = type;
     t->has_types |= type != 0;
     return true;
@@ -54,6 +58,7 @@ void fj_tokens_free(fj_tokens *t)
     free(t->ids);
     free(t->labels);
     free(t->types);
+    free(t->in_answer);
     *t = (fj_tokens){ 0 };
 }
 
@@ -142,31 +147,63 @@ static void share(int64_t source, int64_t target, int64_t room, int64_t *new_sou
     *new_source = FJ_MIN(FJ_MAX(room - *new_target, (int64_t)0), source);
 }
 
-static void keep(fj_tokens *t, int64_t *to, int64_t from, int64_t n)
+/* Tokens [from, from+n) go to `to`; the places may overlap. */
+static void move(fj_tokens *t, int64_t to, int64_t from, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++, ++*to) {
-        t->ids[*to] = t->ids[from + i];
-        t->labels[*to] = t->labels[from + i];
-        t->types[*to] = t->types[from + i];
-    }
+    size_t bytes = (size_t)n * sizeof(int32_t);
+    memmove(t->ids + to, t->ids + from, bytes);
+    memmove(t->labels + to, t->labels + from, bytes);
+    memmove(t->types + to, t->types + from, bytes);
+    memmove(t->in_answer + to, t->in_answer + from, (size_t)n * sizeof *t->in_answer);
 }
 
-void fj_tokens_cut(fj_tokens *t, int64_t cutoff, bool from_left)
+static void cut_from_first(fj_tokens *t, int64_t cutoff)
 {
-    int64_t to = 0, at = 0, n = t->n;
-    while (at < n && to < cutoff) {
-        int64_t source = at, target, end, new_source, new_target;
-        while (at < n && t->labels[at] == FJ_LABEL_NONE)
+    int64_t to = 0, at = 0;
+    while (at < t->n && to < cutoff) {
+        int64_t source = at, target, new_source, new_target;
+        while (at < t->n && !t->in_answer[at])
             at++;
         target = at;
-        while (at < n && t->labels[at] != FJ_LABEL_NONE)
+        while (at < t->n && t->in_answer[at])
             at++;
-        end = at;
-        share(target - source, end - target, cutoff - to, &new_source, &new_target);
-        if (end == target)
+        if (at == target)
             break; /* what follows the last answer is of no use in a row that is cut */
-        keep(t, &to, from_left ? target - new_source : source, new_source);
-        keep(t, &to, target, new_target);
+        share(target - source, at - target, cutoff - to, &new_source, &new_target);
+        move(t, to, source, new_source);
+        move(t, to + new_source, target, new_target);
+        to += new_source + new_target;
     }
     t->n = to;
+}
+
+/* Kept tokens gather at the end of the row, each right of where it was, and move to the front at last. */
+static void cut_from_last(fj_tokens *t, int64_t cutoff)
+{
+    int64_t at = t->n, to = t->n, n;
+    while (at > 0 && !t->in_answer[at - 1])
+        at--;
+    while (at > 0 && t->n - to < cutoff) {
+        int64_t end = at, target, new_source, new_target;
+        while (at > 0 && t->in_answer[at - 1])
+            at--;
+        target = at;
+        while (at > 0 && !t->in_answer[at - 1])
+            at--;
+        share(target - at, end - target, cutoff - (t->n - to), &new_source, &new_target);
+        move(t, to - new_target, target, new_target);
+        move(t, to - new_target - new_source, at, new_source);
+        to -= new_target + new_source;
+    }
+    n = t->n - to;
+    move(t, 0, to, n);
+    t->n = n;
+}
+
+void fj_tokens_cut(fj_tokens *t, int64_t cutoff, bool from_last)
+{
+    if (from_last)
+        cut_from_last(t, cutoff);
+    else
+        cut_from_first(t, cutoff);
 }

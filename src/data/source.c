@@ -40,7 +40,8 @@ static fj_status member(finder *f, const fj_json *object, const char *set, const
     return *out ? FJ_OK : no_memory(f->err);
 }
 
-/* LLaMA-Factory: as soon as `columns` is there, a column that it does not list is not read. */
+/* LLaMA-Factory (DatasetAttr): history, system and tools are read when `columns` lists them, and as soon as it is there, a column that
+ * it does not list is not read at all. */
 static fj_status read_columns(finder *f, const fj_json *columns, const char *set, fj_columns *out)
 {
     const struct {
@@ -51,6 +52,7 @@ static fj_status read_columns(finder *f, const fj_json *columns, const char *set
                   { "tools", &out->tools } };
     fj_status st = FJ_OK;
     *out = fj_columns_default();
+    out->history = out->system = out->tools = NULL;
     if (!columns)
         return FJ_OK;
     for (void *i = fj_json_first(columns); i; i = fj_json_next((fj_json *)columns, i)) {

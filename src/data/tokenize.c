@@ -110,6 +110,8 @@ fj_status fj_tokenize_text(fj_tokenizing *t, fj_text text, fj_tokens *out, fj_er
 
 typedef struct range {
     size_t from, to; /* bytes of the rendered text, later code points */
+    size_t end;      /* to, and the white space that the template writes behind it */
+    bool is_trained;
 } range;
 
 typedef struct chat {
@@ -117,7 +119,7 @@ typedef struct chat {
     const fj_json *messages;
     fj_json *extra;
     fj_rendering whole;
-    range *answers; /* one a message; empty where nothing is trained */
+    range *answers; /* one a message; empty where there is no answer */
     fj_err *err;
 } chat;
 
@@ -204,6 +206,7 @@ static bool is_message_byte(const fj_rendering *r, size_t at)
 /* White space that the template writes behind the end of a turn is not for the model to learn. */
 static void drop_layout(const fj_rendering *r, range *a)
 {
+    a->end = a->to;
     while (a->to > a->from && strchr(" \t\r\n", r->text.data[a->to - 1]) && !is_message_byte(r, a->to - 1))
         a->to--;
 }
@@ -220,6 +223,23 @@ static bool is_empty(const fj_json *message)
     return content.len == 0 && !fj_json_get(message, "tool_calls");
 }
 
+/* Answer i; before holds the messages in front of it. One that is not to be trained may stay unfound: only cutting asks for it. */
+static fj_status find_answer(chat *c, fj_json *before, size_t i, bool is_last)
+{
+    const fj_json *m = fj_json_at(c->messages, i);
+    range *a = &c->answers[i];
+    a->is_trained = !is_empty(m) && (is_last || !c->t->mask_history);
+    bool found = range_by_prefix(c, before, m, (int)i, a) || range_by_spans(c, (int)i, a);
+    if (!found && a->is_trained && !c->t->train_on_prompt) {
+        (void)fj_fail(c->err, FJ_ERR_DATA, "what the chat template writes for message %zu cannot be told apart", i + 1);
+        return fj_hint(c->err, "mask_history: true trains the last answer alone; a built-in `template` may do, too");
+    }
+    if (!found)
+        *a = (range){ 0 };
+    drop_layout(&c->whole, a);
+    return FJ_OK;
+}
+
 static fj_status find_answers(chat *c)
 {
     size_t n = fj_json_len(c->messages), last = 0;
@@ -230,19 +250,11 @@ static fj_status find_answers(chat *c)
         if (is_answer(fj_json_at(c->messages, i)))
             last = i;
     for (size_t i = 0; !st && i < n; i++) {
-        const fj_json *m = fj_json_at(c->messages, i);
-        if (!is_answer(m) || is_empty(m) || (c->t->mask_history && i != last)) {
-            if (!fj_json_add(before, fj_json_share((fj_json *)m)))
-                st = fj_fail(c->err, FJ_ERR_MEMORY, "no memory for a conversation");
-            continue;
-        }
-        range *a = &c->answers[i];
-        if (!range_by_prefix(c, before, m, (int)i, a) && !range_by_spans(c, (int)i, a)) {
-            (void)fj_fail(c->err, FJ_ERR_DATA, "what the chat template writes for message %zu cannot be told apart",
-                          i + 1);
-            st = fj_hint(c->err, "mask_history: true trains the last answer alone; a built-in `template` may do, too");
-        }
-        drop_layout(&c->whole, a);
+        fj_json *m = fj_json_at(c->messages, i);
+        if (is_answer(m))
+            st = find_answer(c, before, i, i == last);
+        if (!st && fj_json_len(before) == i && !fj_json_add(before, fj_json_share(m)))
+            st = fj_fail(c->err, FJ_ERR_MEMORY, "no memory for a conversation");
     }
     fj_json_free(before);
     return st;
@@ -254,10 +266,10 @@ static void to_code_points(const chat *c, size_t n)
     size_t at = 0, points = 0;
     for (size_t i = 0; i < n; i++) {
         range *a = &c->answers[i];
+        size_t *border[] = { &a->from, &a->to, &a->end };
         if (a->to <= a->from)
             continue;
-        size_t *border[] = { &a->from, &a->to };
-        for (int k = 0; k < 2; k++) {
+        for (size_t k = 0; k < FJ_LEN(border); k++) {
             if (*border[k] < at)
                 at = points = 0; /* ranges rise; this is for a template that turns messages around */
             for (; at < *border[k]; at++)
@@ -267,15 +279,26 @@ static void to_code_points(const chat *c, size_t n)
     }
 }
 
-/* A token is trained when it holds a part of an answer and does not reach beyond it. */
-static bool is_trained(const chat *c, size_t n, int64_t start, int64_t end)
+/* A token belongs to a text when it holds a part of it and does not reach beyond it. */
+static bool lies_in(int64_t start, int64_t end, size_t from, size_t to)
 {
+    int64_t first = (int64_t)from, last = (int64_t)to;
+    return first < last && end <= last && (end > first || (start == end && start >= first && start < last));
+}
+
+/* Adds a token with its label; in_answer follows the turns, whatever of them is trained. */
+static bool add_token(const chat *c, size_t n, int32_t id, int64_t start, int64_t end, fj_tokens *out)
+{
+    bool is_trained = c->t->train_on_prompt, in_answer = false;
     for (size_t i = 0; i < n; i++) {
-        int64_t from = (int64_t)c->answers[i].from, to = (int64_t)c->answers[i].to;
-        if (from < to && end <= to && (end > from || (start == end && start >= from && start < to)))
-            return true;
+        const range *a = &c->answers[i];
+        is_trained |= a->is_trained && lies_in(start, end, a->from, a->to);
+        in_answer |= lies_in(start, end, a->from, a->end);
     }
-    return false;
+    if (!fj_tokens_add(out, id, is_trained ? id : FJ_LABEL_NONE, 0))
+        return false;
+    out->in_answer[out->n - 1] = in_answer;
+    return true;
 }
 
 static fj_status encode_chat(chat *c, fj_tokens *out)
@@ -285,13 +308,10 @@ static fj_status encode_chat(chat *c, fj_tokens *out)
     fj_status st = fj_template_encode(&c->whole, c->t->encoder, &e, c->err);
     if (!st && e.n > FJ_DATA_MAX_TOKENS)
         st = fj_fail(c->err, FJ_ERR_DATA, "%zu tokens, at most %d are taken from one row", e.n, FJ_DATA_MAX_TOKENS);
-    if (c->answers)
-        to_code_points(c, n);
-    for (size_t i = 0; !st && i < e.n; i++) {
-        bool trained = c->t->train_on_prompt || is_trained(c, n, e.starts[i], e.ends[i]);
-        if (!fj_tokens_add(out, e.ids[i], trained ? e.ids[i] : FJ_LABEL_NONE, 0))
+    to_code_points(c, n);
+    for (size_t i = 0; !st && i < e.n; i++)
+        if (!add_token(c, n, e.ids[i], e.starts[i], e.ends[i], out))
             st = fj_fail(c->err, FJ_ERR_MEMORY, "no memory for a row");
-    }
     fj_encoding_free(&e);
     return st;
 }
@@ -349,7 +369,7 @@ fj_status fj_tokenize_chat(fj_tokenizing *t, const fj_json *messages, const fj_j
         st = fj_fail(err, FJ_ERR_MEMORY, "no memory for a conversation");
     if (!st)
         st = render(&c, own, false, &c.whole, err);
-    if (!st && !t->train_on_prompt)
+    if (!st)
         st = find_answers(&c);
     if (!st)
         st = encode_chat(&c, out);
