@@ -52,6 +52,14 @@ static const struct {
               "assistant.<|im_end|>\\n' }}{% endif %}"
               "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
               "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}" },
+    { "qwen3", /* an answer that shows no thought gets an empty one, which is learned */
+      "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}"
+      "{% if m.role == 'assistant' and '<think>' not in m.content and '</think>' not in m.content %}"
+      "{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}{{ m.content + '<|im_end|>\\n' }}{% endfor %}"
+      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}" },
+    { "qwen3_nothink",
+      "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
+      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}" },
     { "smollm2",
       "{% if messages[0].role != 'system' %}"
       "{{ '<|im_start|>system\\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\\n' "
@@ -68,8 +76,8 @@ static const struct {
 };
 
 static const char *const template_names[] = {
-    "alpaca",  "chatml", "default", "empty",   "fewshot", "gemma",  "llama2", "llama3",
-    "mistral", "phi",    "qwen",    "smollm2", "vicuna",  "zephyr", NULL,
+    "alpaca", "chatml", "default", "empty",         "fewshot", "gemma",  "llama2", "llama3", "mistral",
+    "phi",    "qwen",   "qwen3",   "qwen3_nothink", "smollm2", "vicuna", "zephyr", NULL,
 };
 
 const char *fj_chat_template(const char *name, const char *const **names)

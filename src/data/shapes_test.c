@@ -125,6 +125,13 @@ TEST(every_built_in_template_trains_the_answer_and_its_end)
         { "qwen",
           "<|im_start|>system\\nS<|im_end|>\\n<|im_start|>user\\nq<|im_end|>\\n<|im_start|>assistant\\n⟦r<|im_end|>⟧\\n"
           "<|im_start|>user\\np<|im_end|>\\n<|im_start|>assistant\\n⟦x<|im_end|>⟧\\n\n" },
+        { "qwen3",
+          "<|im_start|>system\\nS<|im_end|>\\n<|im_start|>user\\nq<|im_end|>\\n<|im_start|>assistant\\n"
+          "⟦<think>\\n\\n</think>\\n\\nr<|im_end|>⟧\\n<|im_start|>user\\np<|im_end|>\\n<|im_start|>assistant\\n"
+          "⟦<think>\\n\\n</think>\\n\\nx<|im_end|>⟧\\n\n" },
+        { "qwen3_nothink",
+          "<|im_start|>system\\nS<|im_end|>\\n<|im_start|>user\\nq<|im_end|>\\n<|im_start|>assistant\\n"
+          "⟦r<|im_end|>⟧\\n<|im_start|>user\\np<|im_end|>\\n<|im_start|>assistant\\n⟦x<|im_end|>⟧\\n\n" },
         { "smollm2",
           "<|im_start|>system\\nS<|im_end|>\\n<|im_start|>user\\nq<|im_end|>\\n<|im_start|>assistant\\n⟦r<|im_end|>⟧\\n"
           "<|im_start|>user\\np<|im_end|>\\n<|im_start|>assistant\\n⟦x<|im_end|>⟧\\n\n" },

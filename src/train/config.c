@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/yaml.h"
+#include "data/data.h"
 #include "train/keys.h"
 
 enum { MAX_FILE = 16 << 20, MAX_NAMES = 512 };
@@ -160,6 +161,20 @@ static fj_status override(reader *r, const char *text, fj_err *err)
 
 /* ---- what belongs together ------------------------------------------------------------------------------------------------------------ */
 
+static fj_status check_template(const fj_train_config *c, const char *name, fj_err *err)
+{
+    const char *const *names = NULL;
+    size_t n = 0;
+    if (!c->template_name || fj_chat_template(c->template_name, &names))
+        return FJ_OK;
+    while (names[n])
+        n++;
+    const char *nearest = fj_nearest(c->template_name, names, n);
+    (void)fj_fail(err, FJ_ERR_USAGE, "%s: template: '%.60s' is not known", name, c->template_name);
+    return fj_hint(err, "%s%s%sleave it out and the model's own is used", nearest ? "did you mean " : "",
+                   nearest ? nearest : "", nearest ? "? Or " : "");
+}
+
 static fj_status check(const fj_train_config *c, const char *name, fj_err *err)
 {
     const struct {
@@ -168,8 +183,12 @@ static fj_status check(const fj_train_config *c, const char *name, fj_err *err)
                    { "dataset", c->dataset },
                    { "output_dir", c->output_dir } };
     for (size_t i = 0; i < FJ_LEN(needed); i++)
-        if (!needed[i].value || !*needed[i].value)
-            return fj_fail(err, FJ_ERR_USAGE, "%s: %s is missing", name, needed[i].key);
+        if (!needed[i].value || !*needed[i].value) {
+            (void)fj_fail(err, FJ_ERR_USAGE, "%s: %s is missing", name, needed[i].key);
+            return i == 1 ? fj_hint(err,
+                                    "a file of rows, or a name of dataset_info.json; without training, forja run chats")
+                          : FJ_ERR_USAGE;
+        }
     bool is_lora = !strcmp(c->finetuning_type, "lora");
     if (c->adapter_name_or_path && !is_lora) {
         (void)fj_fail(err, FJ_ERR_USAGE, "%s: adapter_name_or_path with finetuning_type: %s", name, c->finetuning_type);
@@ -192,7 +211,7 @@ static fj_status check(const fj_train_config *c, const char *name, fj_err *err)
                        c->eval_strategy);
     if (c->val_size > 0 && c->eval_dataset)
         return fj_fail(err, FJ_ERR_USAGE, "%s: val_size and eval_dataset exclude each other", name);
-    return FJ_OK;
+    return check_template(c, name, err);
 }
 
 static void settled(reader *r, const void *member, const char *origin)

@@ -89,6 +89,13 @@ TEST(a_training_files_mistakes_are_named_with_their_line)
     check_refused(NEEDED, "learning_rate", "command line: 'learning_rate' is not key=value",
                   "for example learning_rate=1e-4");
     check_refused("dataset: d\noutput_dir: o\n", NULL, "run.yaml: model_name_or_path is missing", "");
+    check_refused("model_name_or_path: m\noutput_dir: o\n", NULL, "run.yaml: dataset is missing",
+                  "a file of rows, or a name of dataset_info.json; without training, forja run chats");
+    check_refused(NEEDED "template: chatnl\n", NULL, "run.yaml: template: 'chatnl' is not known",
+                  "did you mean chatml? Or leave it out and the model's own is used");
+    check_refused(NEEDED "ray_num_workers: 4\n", NULL,
+                  "run.yaml line 4: ray_num_workers: 4 is LLaMA-Factory's, forja does not support it",
+                  "forja trains in one process");
     check_refused(NEEDED "stage: pt\nmask_history: true\n", NULL, "run.yaml: mask_history has no meaning in stage: pt",
                   "");
     check_refused(NEEDED "eval_strategy: epoch\n", NULL,

@@ -23,6 +23,7 @@ import sys
 import types
 from unittest.mock import MagicMock
 
+sys.path.pop(0)  # this folder has a tokenizers.py of its own
 import tokenizers
 
 HERE = pathlib.Path(__file__).resolve().parent.parent / "golden" / "data"
@@ -87,6 +88,7 @@ OURS = {
 
 def template_of(lf, name):
     t = copy.copy(lf[2].TEMPLATES[name])
+    t.enable_thinking = True  # the default of DataArguments
     ours = OURS.get(name, {})
     for part in ("system", "user", "assistant"):
         if part in ours:
@@ -160,8 +162,8 @@ def supervised(lf, tokenizer, template, examples, **options):
 
 
 def cases():
-    for template in ("alpaca", "chatml", "default", "empty", "gemma", "llama2", "llama3", "mistral", "phi", "qwen", "smollm2",
-                     "vicuna", "zephyr"):
+    for template in ("alpaca", "chatml", "default", "empty", "gemma", "llama2", "llama3", "mistral", "phi", "qwen", "qwen3",
+                     "qwen3_nothink", "smollm2", "vicuna", "zephyr"):
         for name in ("talks", "questions", "tagged", "named"):
             yield name, template, {}
     for options in ({"mask_history": True}, {"train_on_prompt": True}, {"default_system": "Short."},
@@ -213,7 +215,7 @@ def main():
     lines = []
     for name, template, options in cases():
         attr = attributes(lf, HERE, name)
-        eos = {"chatml": "<|im_end|>", "qwen": "<|im_end|>", "smollm2": "<|im_end|>"}.get(template, "<|endoftext|>")
+        eos = "<|im_end|>" if template in ("chatml", "qwen", "qwen3", "qwen3_nothink", "smollm2") else "<|endoftext|>"
         tokenizer = Tokenizer(HERE / "tokenizer.json", eos)
         rows = supervised(lf, tokenizer, template, converted(lf, attr, read_rows(HERE / attr.dataset_name)), **options)
         rows = [r for r in rows if any(label != NONE for label in r["labels"][1:])]
