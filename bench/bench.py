@@ -69,6 +69,7 @@ def line(name: str, unit: str, pairs: list) -> str:
 
 
 def keep(args: argparse.Namespace, rows: list) -> None:
+    """Adds the pairs to the processor's CSV."""
     processor = measured(args.forja, "doctor", "--json", "--seconds", "0.01")["processor"]
     path = HERE / "results" / (re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-") + ".csv")
     path.parent.mkdir(exist_ok=True)
@@ -95,14 +96,13 @@ def main() -> None:
     jobs = [(f"prompt answer {kind}", inference, (kind,)) for kind in TYPES]
     jobs += [(f"LoRA {kind} {mode}", training, (kind, mode)) for kind in ("f32", "bf16") for mode in ("whole", "checkpointing")]
     print("| | forja | peer | ratio | of pairs | of the limit |\n|---|---|---|---|---|---|", flush=True)
-    rows = []
     for name, job, rest in jobs:
         if args.only.lower() in name.lower():
-            for row in job(args, *rest):
-                rows.append(row)
+            rows = job(args, *rest)
+            for row in rows:
                 print(line(*row), flush=True)
-    if args.keep:
-        keep(args, rows)
+            if args.keep:
+                keep(args, rows)
 
 
 main()
