@@ -13,6 +13,7 @@ static void init_ref(fj_kernels *k)
     fj_kernels_init_convert_ref(k);
     fj_kernels_init_optimizer_ref(k);
     fj_kernels_init_quant_ref(k);
+    fj_kernels_init_decode_ref(k);
 }
 
 #if defined(__x86_64__)
@@ -26,6 +27,7 @@ static void init_avx2(fj_kernels *k)
     fj_kernels_init_optimizer_avx2(k);
     fj_kernels_init_quant_avx2(k);
     fj_kernels_init_quant_dot_avx2(k);
+    fj_kernels_init_decode_avx2(k);
 }
 
 static void init_avx512(fj_kernels *k)
@@ -37,6 +39,7 @@ static void init_avx512(fj_kernels *k)
     fj_kernels_init_convert_avx512(k);
     fj_kernels_init_optimizer_avx512(k);
     fj_kernels_init_quant_avx512(k);
+    fj_kernels_init_decode_avx512(k);
     if (k->cpu & FJ_CPU_VNNI)
         fj_kernels_init_quant_vnni_avx512(k);
     if (k->cpu & FJ_CPU_BF16) {

@@ -50,6 +50,9 @@ typedef void fj_gemm_q_fn(float *y, int64_t ldy, const void *x, size_t x_bytes, 
 enum { FJ_PACK_TYPES = 8 }; /* q8_0 q4_0 q4_1 q5_0 q5_1 q4_k q5_k q6_k, index = fj_pack_index */
 int fj_pack_index(const fj_dtype *dtype); /* -1 when there is no packing */
 
+enum { FJ_DECODE_TYPES = FJ_PACK_TYPES + 14 }; /* every quantized type; those with a packing have its index here too */
+int fj_decode_index(const fj_dtype *dtype);    /* -1 for types that are not quantized */
+
 typedef struct fj_kernels {
     unsigned    cpu;  /* features in use */
     const char *name; /* "ref", "avx2", "avx512" */
@@ -85,7 +88,7 @@ typedef struct fj_kernels {
     void (*f32_to_f16_row)(uint16_t *y, const float *x, int64_t n);  /* nearest even */
     void (*f32_to_bf16_row)(uint16_t *y, const float *x, int64_t n); /* nearest even; NaN stays NaN */
     /* n values of a quantized type from the file's layout: fj_quant.decode, made fast. NULL entry never: falls back to decode. */
-    void (*decode_row[FJ_PACK_TYPES])(const void *src, float *dst, int64_t n);
+    void (*decode_row[FJ_DECODE_TYPES])(const void *src, float *dst, int64_t n);
 
     /* ---- rows of activations; sums of a row: the 16-lane order above ---------------------------------------------------- */
     /* rstd = 1/sqrt(mean(x^2)+eps) stored; y = x * rstd * w */

@@ -5,12 +5,31 @@
 
 #include "kernels/kernels.h"
 
+/* Rows of decode_row behind those of the packed types (tile_internal.h). */
+enum {
+    FJ_ROW_Q2_K = FJ_PACK_TYPES,
+    FJ_ROW_Q3_K,
+    FJ_ROW_IQ4_NL,
+    FJ_ROW_IQ4_XS,
+    FJ_ROW_MXFP4,
+    FJ_ROW_IQ3_S,
+    FJ_ROW_IQ3_XXS,
+    FJ_ROW_IQ2_S,
+    FJ_ROW_IQ2_XS,
+    FJ_ROW_IQ2_XXS,
+    FJ_ROW_IQ1_M,
+    FJ_ROW_IQ1_S,
+    FJ_ROW_TQ2_0,
+    FJ_ROW_TQ1_0
+};
+
 /* ref: the oracle; fills every row. */
 void fj_kernels_init_gemm_ref(fj_kernels *k);
 void fj_kernels_init_rows_ref(fj_kernels *k);
 void fj_kernels_init_convert_ref(fj_kernels *k);
 void fj_kernels_init_optimizer_ref(fj_kernels *k);
 void fj_kernels_init_quant_ref(fj_kernels *k);
+void fj_kernels_init_decode_ref(fj_kernels *k);
 
 /* x86, each compiled for its own level and called only where cpu has it. */
 void fj_kernels_init_gemm_dot_avx2(fj_kernels *k);
@@ -20,6 +39,7 @@ void fj_kernels_init_convert_avx2(fj_kernels *k);
 void fj_kernels_init_optimizer_avx2(fj_kernels *k);
 void fj_kernels_init_quant_avx2(fj_kernels *k);
 void fj_kernels_init_quant_dot_avx2(fj_kernels *k);
+void fj_kernels_init_decode_avx2(fj_kernels *k);
 
 void fj_kernels_init_gemm_dot_avx512(fj_kernels *k);
 void fj_kernels_init_gemm_rows_avx512(fj_kernels *k);
@@ -27,6 +47,7 @@ void fj_kernels_init_rows_avx512(fj_kernels *k);
 void fj_kernels_init_convert_avx512(fj_kernels *k);
 void fj_kernels_init_optimizer_avx512(fj_kernels *k);
 void fj_kernels_init_quant_avx512(fj_kernels *k);
+void fj_kernels_init_decode_avx512(fj_kernels *k);
 
 /* The rows that FJ_CPU_VNNI makes faster (VPDPBUSD). */
 void fj_kernels_init_quant_vnni_avx512(fj_kernels *k);

@@ -13,7 +13,7 @@ int64_t fj_weight_step(const fj_value *v)
 
 static void decode(const fj_run *run, const fj_dtype *dtype, const unsigned char *src, float *dst, int64_t n)
 {
-    int index = fj_pack_index(dtype);
+    int index = fj_decode_index(dtype);
     if (index >= 0)
         run->k->decode_row[index](src, dst, n);
     else if (dtype == &fj_bf16)

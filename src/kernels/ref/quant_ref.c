@@ -118,8 +118,6 @@ void fj_kernels_init_quant_ref(fj_kernels *k)
         [FJ_ROW_Q5_1] = gemm_q5_1, [FJ_ROW_Q4_K] = gemm_q4_k, [FJ_ROW_Q5_K] = gemm_q5_k, [FJ_ROW_Q6_K] = gemm_q6_k,
     };
     k->quantize_row_q8 = quantize_row_q8;
-    for (int i = 0; i < FJ_PACK_TYPES; i++) {
+    for (int i = 0; i < FJ_PACK_TYPES; i++)
         k->gemm_q[i] = gemms[i];
-        k->decode_row[i] = fj_quant_of(fj_packs[i]->dtype)->decode;
-    }
 }
