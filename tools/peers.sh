@@ -5,4 +5,4 @@ set -eu
 python=$(sh tools/venv.sh)
 model=$(sh tools/model.sh)
 sh tools/build.sh release
-HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error exec "$python" bench/peers.py build/release/forja "$model" build/peers
+HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error exec "$python" bench/peers.py build/release/forja "$model" build/peers
