@@ -78,8 +78,9 @@ float fj_book_scale(const float *x, const float *w, int n, const fj_book *book)
                     least = s.rr;
                     best = scale;
                 }
-                if (s.qq > 0)
-                    scale += s.qr / s.qq;
+                if (!(s.qq > 0) || s.rr > 1.25f * least) /* a refit gains less than this */
+                    break;
+                scale += s.qr / s.qq;
             }
         }
     }

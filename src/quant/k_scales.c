@@ -7,9 +7,9 @@
 
 #include "quant/quant_internal.h"
 
-const fj_scales_form fj_scales_form_q3_k = { 16, 16, -4, 3, NULL, -32, 31, { 32, 30.5f } };
-const fj_scales_form fj_scales_form_q6_k = { 16, 16, -32, 31, NULL, -128, 127, { 128, 123 } };
-const fj_scales_form fj_scales_form_iq4_xs = { 8, 32, -127, 113, &fj_book_iq4, -32, 31, { 32, 30.5f } };
+const fj_scales_form fj_scales_form_q3_k = { 16, 16, -4, 3, NULL, -32, 31, 4, { 32, 30.5f } };
+const fj_scales_form fj_scales_form_q6_k = { 16, 16, -32, 31, NULL, -128, 127, 4, { 128, 123 } };
+const fj_scales_form fj_scales_form_iq4_xs = { 8, 32, -127, 113, &fj_book_iq4, -32, 31, 2, { 32, 30.5f } };
 
 /* A super-block while it is fitted, in units of 2^exponent. */
 typedef struct work {
@@ -52,13 +52,13 @@ static float free_scale(const work *k, int run)
 /* The best small scale of one run: near the free one, and near its negative, as the codes reach further down than up. */
 static float choose_run(const work *k, choice *c, int run)
 {
-    enum { REACH = 4 };
+    const int reach = k->form->reach;
     float low = (float)k->form->low_scale, high = (float)k->form->high_scale;
     float least = INFINITY, t = c->d > 0 ? k->scale[run] / c->d : 0;
     int middle = (int)rintf(fmaxf(low, fminf(high, t)));
 
     for (int sign = -1; sign <= 1; sign += 2)
-        for (int s = sign * middle - REACH; s <= sign * middle + REACH; s++) {
+        for (int s = sign * middle - reach; s <= sign * middle + reach; s++) {
             int scale = FJ_MAX(k->form->low_scale, FJ_MIN(k->form->high_scale, s));
             float error = error_of(k, run, c->d * (float)scale);
             if (error < least) {

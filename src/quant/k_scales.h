@@ -13,6 +13,7 @@ typedef struct fj_scales_form {
     int            low, high;   /* of a code's q; codes are q - low */
     const fj_book *book;        /* or NULL; its levels stand for q, codes are indices, low and high are its ends */
     int            low_scale, high_scale;
+    int            reach; /* scales tried to either side of the free one */
     float          tops[2]; /* tries of what the largest scale becomes */
 } fj_scales_form;
 
