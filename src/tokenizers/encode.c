@@ -180,6 +180,8 @@ static fj_status encode_word(fj_encoder *e, const fj_passage *p, fj_cut cut, fj_
     bool ok = true;
     if (word.len <= FJ_CACHED_WORD)
         known = fj_word_cache_find(&e->cache, word, &hash);
+    if (known && !known->n_ids)
+        return FJ_OK; /* letters that the model does not know and has no word for */
     if (known) {
         ok = put_ids(e, p, cut.start, e->cache.ids.ids + known->ids, e->cache.ids.lens + known->ids, known->n_ids,
                      false, out);

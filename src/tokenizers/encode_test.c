@@ -59,6 +59,18 @@ TEST(encode_pieces_know_who_wrote_normalized_text)
     fj_tokenizer_free(t);
 }
 
+TEST(encode_gives_no_id_for_letters_that_nobody_knows_twice_too)
+{
+    fj_err err = { 0 };
+    fj_tokenizer *t = NULL;
+    static const char file[] =
+        "{\"pre_tokenizer\":{\"type\":\"Whitespace\"},"
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[[\"a\",\"b\"]]}}";
+    CHECK_OK(fj_tokenizer_from_json(file, sizeof file - 1, "unknown", NULL, &t, &err));
+    CHECK_TEXT(test_encode(t, "z z z ab z ab", FJ_ENCODE_OFFSETS), "2 2");
+    fj_tokenizer_free(t);
+}
+
 TEST(encode_refuses_text_that_is_not_utf8_and_leaves_the_encoding_alone)
 {
     fj_err err = { 0 };
