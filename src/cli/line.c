@@ -7,17 +7,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <wchar.h>
 
 #include "base/map.h"
 
 enum { HISTORY_LINES = 2000, MAX_MESSAGE = 16 << 20 };
+
+static const char paste_on[] = "\033[?2004h", paste_off[] = "\033[?2004l";
+static const wchar_t paste_end[] = L"\033[201~";
 
 struct fj_lines {
     EditLine *edit;
     History *history;
     char *path;
     const char *prompt;
-    bool was_cancelled;
+    bool was_cancelled, is_terminal;
 };
 
 static char *prompt_of(EditLine *edit)
@@ -35,6 +40,34 @@ static unsigned char on_cancel(EditLine *edit, int c)
     if (l)
         l->was_cancelled = true;
     return CC_NEWLINE;
+}
+
+/* Terminals put ESC [200~ and ESC [201~ around what is pasted: its newlines are a part of the message and do not send it. */
+static unsigned char on_paste(EditLine *edit, int c)
+{
+    enum { END = FJ_LEN(paste_end) - 1 };
+    size_t n = 0, cap = 0;
+    wchar_t *text = NULL, one;
+    (void)c;
+    while (n < MAX_MESSAGE && el_wgetc(edit, &one) == 1) {
+        if (n + 1 >= cap) {
+            wchar_t *more = realloc(text, (cap = cap ? cap * 2 : 1024) * sizeof *text);
+            if (!more)
+                break;
+            text = more;
+        }
+        text[n++] = one == L'\r' ? L'\n' : one;
+        if (n >= END && !wmemcmp(text + n - END, paste_end, END)) {
+            n -= END;
+            break;
+        }
+    }
+    if (text) {
+        text[n] = L'\0';
+        (void)el_winsertstr(edit, text);
+    }
+    free(text);
+    return CC_REFRESH;
 }
 
 static void make_parent(const char *path)
@@ -58,6 +91,8 @@ fj_status fj_lines_open(const char *path, fj_lines **out, fj_err *err)
         l->edit = el_init("forja", stdin, stdout, stderr);
         l->history = history_init();
         l->path = path ? strdup(path) : NULL;
+        const char *kind = getenv("TERM");
+        l->is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && kind && strcmp(kind, "dumb") != 0;
     }
     if (!l || !l->edit || !l->history) {
         fj_lines_close(l);
@@ -69,6 +104,9 @@ fj_status fj_lines_open(const char *path, fj_lines **out, fj_err *err)
     (void)el_set(l->edit, EL_HIST, history, l->history);
     (void)el_set(l->edit, EL_ADDFN, "forja-cancel", "leave this line", on_cancel);
     (void)el_set(l->edit, EL_BIND, "^C", "forja-cancel", NULL);
+    (void)el_set(l->edit, EL_ADDFN, "forja-paste", "take what is pasted as one text", on_paste);
+    (void)el_set(l->edit, EL_BIND, "\\e[200~", "forja-paste", NULL);
+    (void)el_set(l->edit, EL_SIGNAL, 1); /* follows the size of the window */
     (void)el_set(l->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_set(l->edit, EL_SETTY, "-d", "-isig", NULL);
     (void)history(l->history, &event, H_SETSIZE, HISTORY_LINES);
@@ -102,7 +140,11 @@ static fj_line_end read_one(fj_lines *l, const char *prompt, fj_str *out)
     int n = 0;
     l->prompt = prompt;
     l->was_cancelled = false;
+    if (l->is_terminal)
+        (void)fputs(paste_on, stdout);
     const char *line = el_gets(l->edit, &n);
+    if (l->is_terminal)
+        (void)fputs(paste_off, stdout);
     if (l->was_cancelled) {
         (void)fprintf(stdout, "^C\n");
         return FJ_LINE_CANCELLED;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The command line: finds the command, fills its settings, makes the runtime, prints what went wrong. */
+#include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -151,6 +152,9 @@ int fj_cli_main(int argc, char **argv)
     fj_err err = { 0 };
     int used = 0;
     (void)setlocale(LC_CTYPE, ""); /* never LC_NUMERIC: a comma must not become the point of numbers */
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        (void)setlocale(LC_CTYPE,
+                        "C.UTF-8"); /* containers often name no locale; letters with accents are typed there, too */
     install_signals();
     bool wants_help = argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"));
     if (argc < 2 || (wants_help && argc == 2)) {

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/utf8.h"
 #include "cli/print.h"
 #include "data/data.h"
 
@@ -129,16 +130,20 @@ static fj_status read_stdin(fj_str *out, fj_err *err)
 static fj_status read_text(const fj_run_settings *s, fj_str *out, fj_err *err)
 {
     fj_status st = FJ_OK;
-    if (s->prompt) {
+    if (s->prompt)
         fj_str_add_text(out, s->prompt);
-        return FJ_OK;
-    }
-    if (s->file)
+    else if (s->file)
         st = fj_file_read(s->file, MAX_PROMPT, out, err);
     else
         st = read_stdin(out, err);
-    if (!st && out->len && out->data[out->len - 1] == '\n')
+    if (!st && !s->prompt && out->len && out->data[out->len - 1] == '\n')
         out->data[--out->len] = '\0';
+    if (!st && s->system && !fj_utf8_valid(s->system, strlen(s->system)))
+        st = fj_fail(err, FJ_ERR_DATA, "the system message is not UTF-8");
+    if (!st && !fj_utf8_valid(out->data ? out->data : "", out->len)) {
+        (void)fj_fail(err, FJ_ERR_DATA, "%s%sthe prompt is not UTF-8", s->file ? s->file : "", s->file ? ": " : "");
+        st = fj_hint(err, "iconv -f latin1 -t utf8 makes UTF-8 of old Western European text");
+    }
     return st;
 }
 
@@ -201,11 +206,13 @@ static fj_status encode_prompt(const fj_runner *r, fj_encoding *out, fj_err *err
 
 /* ---- one answer ----------------------------------------------------------------------------------------------------------------------- */
 
+/* A reader that is gone (head, a closed pager) ends the answer. */
 static void show(void *context, const char *text, size_t len)
 {
-    (void)context;
+    const fj_runner *r = context;
     (void)fwrite(text, 1, len, stdout);
-    (void)fflush(stdout);
+    if (fflush(stdout) || ferror(stdout))
+        __atomic_store_n(r->call->rt->cancel, 1, __ATOMIC_RELAXED);
 }
 
 static fj_status print_answer(const fj_runner *r, const fj_encoding *prompt, const fj_generation *g, fj_err *err)
@@ -243,7 +250,7 @@ static int64_t choose_context(const fj_runner *r, int64_t n_prompt)
     if (r->s->n_ctx)
         return r->s->n_ctx;
     if (n >= 0)
-        return FJ_MIN(FJ_MAX(n_prompt + n, 2), FJ_MAX(most, 2));
+        return FJ_MIN(FJ_MAX(n_prompt + FJ_MAX(n, 1), 2), FJ_MAX(most, 2));
     return FJ_MIN(FJ_MAX(4096, n_prompt + 1024), FJ_MAX(most, 2));
 }
 
@@ -259,10 +266,12 @@ static fj_status answer_once(fj_runner *r, fj_err *err)
     if (!st)
         st = fj_run_open_session(r, choose_context(r, (int64_t)prompt.n), err);
     if (!st)
-        st = fj_generate(r->generator, r->sampler, prompt.ids, (int64_t)prompt.n, &settings, as_json ? NULL : show,
-                         NULL, r->call->rt->cancel, &g, err);
+        st = fj_generate(r->generator, r->sampler, prompt.ids, (int64_t)prompt.n, &settings, as_json ? NULL : show, r,
+                         r->call->rt->cancel, &g, err);
     if (!st && as_json)
         st = print_answer(r, &prompt, &g, err);
+    if (st == FJ_ERR_CANCELLED && ferror(stdout))
+        st = fj_fail(err, FJ_ERR_FAILED, "cannot write to standard output");
     if (!as_json && g.text.len && g.text.data[g.text.len - 1] != '\n')
         (void)putchar('\n');
     if (!as_json && !st && !r->opened.bundle->tokenizer) {

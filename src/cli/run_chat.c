@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "base/utf8.h"
 #include "cli/line.h"
 #include "cli/print.h"
 #include "cli/run.h"
+
+enum { MAX_FILE = 16 << 20 };
 
 typedef struct talk {
     fj_runner *r;
@@ -153,6 +156,58 @@ static fj_status do_save(talk *t, const char *rest, fj_err *err)
     return st;
 }
 
+/* A conversation as /save writes it: the first row of a file of rows. */
+static fj_status read_saved(const char *path, fj_json **out, fj_err *err)
+{
+    fj_str text = { 0 };
+    fj_status st = fj_file_read(path, MAX_FILE, &text, err);
+    if (!st)
+        st = fj_json_parse(text.data ? text.data : "", text.data ? strcspn(text.data, "\n") : 0, path, false, out, err);
+    const fj_json *messages = fj_json_get(*out, "messages");
+    for (size_t i = 0; i < fj_json_len(messages) && !st; i++)
+        if (!fj_json_string(fj_json_get(fj_json_at(messages, i), "role"), NULL) ||
+            !fj_json_text(fj_json_get(fj_json_at(messages, i), "content")).data)
+            st = fj_fail(err, FJ_ERR_DATA, "%s: message %zu has no role and content", path, i + 1);
+    if (!st && !fj_json_len(messages))
+        st = fj_fail(err, FJ_ERR_DATA, "%s: no messages are in it", path);
+    fj_str_free(&text);
+    return st;
+}
+
+static fj_status do_load(talk *t, const char *rest, fj_err *err)
+{
+    fj_json *saved = NULL;
+    if (!*rest)
+        return fj_fail(err, FJ_ERR_USAGE, "/load wants the name of a file");
+    fj_status st = read_saved(rest, &saved, err);
+    const fj_json *messages = fj_json_get(saved, "messages");
+    if (!st)
+        st = fj_chat_remove(t->chat, 0, fj_chat_count(t->chat), err);
+    for (size_t i = 0; i < fj_json_len(messages) && !st; i++) {
+        const fj_json *m = fj_json_at(messages, i);
+        fj_text content = fj_json_text(fj_json_get(m, "content"));
+        st = fj_chat_add(t->chat, fj_json_string(fj_json_get(m, "role"), ""), content.data, content.len, err);
+    }
+    if (!st)
+        (void)printf("%s: %zu messages, the conversation goes on from there\n", rest, fj_chat_count(t->chat));
+    fj_json_free(saved);
+    return st;
+}
+
+static fj_status do_read(talk *t, const char *rest, fj_err *err)
+{
+    fj_str text = { 0 };
+    if (!*rest)
+        return fj_fail(err, FJ_ERR_USAGE, "/read wants the name of a file");
+    fj_status st = fj_file_read(rest, MAX_FILE, &text, err);
+    if (!st && !fj_utf8_valid(text.data ? text.data : "", text.len))
+        st = fj_fail(err, FJ_ERR_DATA, "%s: not valid UTF-8", rest);
+    if (!st)
+        st = fj_chat_add(t->chat, "user", text.data ? text.data : "", text.len, err);
+    fj_str_free(&text);
+    return st ? st : answer(t, err);
+}
+
 static fj_status list_settings(const talk *t)
 {
     fj_str text = { 0 };
@@ -175,7 +230,16 @@ static fj_status do_set(talk *t, const char *rest, fj_err *err)
     (void)snprintf(name, sizeof name, "%.*s", (int)FJ_MIN(len, sizeof name - 1), rest);
     while (o->name && strcmp(o->name, name))
         o++;
-    if (!o->name || !rest[len])
+    if (!o->name) {
+        const char *names[64];
+        size_t n = 0;
+        for (o = fj_sample_options; o->name && n < FJ_LEN(names); o++)
+            names[n++] = o->name;
+        const char *nearest = fj_nearest(name, names, n);
+        (void)fj_fail(err, FJ_ERR_USAGE, "/set: no sampling option is called %s", name);
+        return nearest ? fj_hint(err, "did you mean %s?", nearest) : fj_hint(err, "/set alone lists them");
+    }
+    if (!rest[len])
         return fj_fail(err, FJ_ERR_USAGE, "/set wants a sampling option and a value, as in /set temp 0.5");
     const char *value = fj_arena_text(t->arena, rest + len + 1, strlen(rest + len + 1));
     fj_status st = value ? fj_option_set(o, name, value, t->arena, &changed, err)
@@ -220,11 +284,14 @@ static fj_status do_undo(talk *t, const char *rest, fj_err *err)
 }
 
 static const verb verbs[] = {
+    { "?", "", "this list", do_help },
     { "bye", "", "leave", do_exit },
     { "clear", "", "begin anew, with the same system message", do_clear },
     { "exit", "", "leave", do_exit },
     { "help", "", "this list", do_help },
+    { "load", "FILE", "go on from a conversation that /save wrote", do_load },
     { "quit", "", "leave", do_exit },
+    { "read", "FILE", "the text of a file as the next message", do_read },
     { "regen", "", "another answer to the last message", do_regen },
     { "save", "FILE", "write the conversation as a row of training data", do_save },
     { "set", "[OPTION VALUE]", "a sampling option, as in /set temp 0.5", do_set },
