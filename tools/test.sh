@@ -33,14 +33,14 @@ e2e() {
     good=0 bad=0 left=0
     for script in tests/e2e/*.sh; do
         [ -f "$script" ] || continue
-        folder=$(mktemp -d) status=0 start=$(date +%s)
+        folder=$(mktemp -d) status=0 begun=$(date +%s)
         (cd "$folder" && sh "$ROOT/$script") </dev/null >"$folder.log" 2>&1 || status=$?
         case $status in
         0) good=$((good + 1)) word=ok ;;
         77) left=$((left + 1)) word=skipped ;;
         *) bad=$((bad + 1)) word=FAILED ;;
         esac
-        printf '%s %s (%d s)\n' "$word" "$(basename "$script" .sh)" $(($(date +%s) - start))
+        printf '%s %s (%d s)\n' "$word" "$(basename "$script" .sh)" $(($(date +%s) - begun))
         [ "$status" = 0 ] || tail -n 40 "$folder.log"
         rm -rf "$folder" "$folder.log"
     done
