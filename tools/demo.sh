@@ -139,8 +139,7 @@ printf '\n%s\n' "${bold}What to type next${plain}"
 printf '  %-58s %s\n' "$forja run $small" "talk to it" \
     "$forja plan $small --table" "memory to run and to tune it, by bits" \
     "$forja train examples/yunque.yaml --explain" "every setting of what you just saw" \
-    "$forja train examples/yunque.yaml dataset=MINE.jsonl \\" "teach it something of your own" \
-    "    model_name_or_path=$MODEL output_dir=mine" "" \
+    "$forja train examples/yunque.yaml dataset=MINE.jsonl ..." "teach it something of your own (README.md)" \
     "$forja bench $small" "how fast, and how much of this machine that is" \
     "$forja doctor" "what this machine can do"
 if [ -n "${wrong:-}" ]; then
