@@ -95,6 +95,11 @@ typedef struct fj_kernels {
     void (*rms_norm_row)(float *y, float *rstd, const float *x, const float *w, int64_t n, float eps);
     /* dx (+)= rstd*(dy*w) - x*rstd^3/n * sum(dy*w*x) */
     void (*rms_norm_grad_row)(float *dx, const float *dy, const float *x, const float *w, float rstd, int64_t n, bool add);
+    /* mean and rstd = 1/sqrt(mean((x-mean)^2)+eps) stored; y = (x-mean) * rstd * w + b; b may be NULL */
+    void (*layer_norm_row)(float *y, float *mean, float *rstd, const float *x, const float *w, const float *b, int64_t n, float eps);
+    /* dx (+)= rstd * (g - sum(g)/n - xhat * sum(g*xhat)/n), g = dy*w, xhat = (x-mean)*rstd */
+    void (*layer_norm_grad_row)(float *dx, const float *dy, const float *x, const float *w, float mean, float rstd, int64_t n,
+                                bool add);
     void (*add_row)(float *y, const float *a, const float *b, int64_t n);             /* y = a + b; y may be a or b */
     void (*axpy_row)(float *y, const float *x, float scale, int64_t n);               /* y += scale * x (FMA) */
     void (*scale_row)(float *y, const float *x, float scale, int64_t n);              /* y = scale * x; y may be x */
@@ -109,6 +114,10 @@ typedef struct fj_kernels {
     /* y = exp(scale*x - max) for each, the argument rounded once to f32; returns the sum (16-lane order). y may be x.
      * Relative error < 2e-7; exp(-inf) = 0, and so are results below 1.2e-38 (subnormal ones are slow and of no use). */
     float (*exp_row)(float *y, const float *x, float scale, float max, int64_t n);
+    void (*sigmoid_row)(float *y, const float *x, float scale, int64_t n);            /* y = 1/(1+exp(-scale*x)); y may be x */
+    void (*tanh_row)(float *y, const float *x, float scale, int64_t n);               /* y = tanh(scale*x), 2e-7; y may be x */
+    /* cdf = P(Z < x) of a standard normal Z, to 1.5e-7, and its density, which may be NULL; either may be x */
+    void (*normal_row)(float *cdf, float *density, const float *x, int64_t n);
     float (*dot_row)(const float *a, const float *b, int64_t n);                      /* as gemm_f32 of one row and column */
     double (*sum_squares_row)(const float *x, int64_t n);                             /* 8 lanes of double in order, tree */
     /* AdamW (torch): p *= decay, which is 1 - lr*wd; m, v updated; p -= lr_c1 * m / (sqrt(v)/sqrt_c2 + eps), lr_c1 is lr/c1;

@@ -31,6 +31,40 @@ static double rms_norm_grad(const fj_kernels *k, float *const *out, float *const
     return 0;
 }
 
+/* The mean is taken out before the squares are summed: in the sums both count, so the test looks at twice rstd and mean. */
+static double layer_norm(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
+{
+    float rstd, mean;
+    k->layer_norm_row(out[0], &mean, &rstd, in[0], in[1], add ? in[2] : NULL, n, 1.0f);
+    return (double)mean + rstd;
+}
+
+static double layer_norm_grad(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
+{
+    k->layer_norm_grad_row(out[0], in[0], in[1], in[2], 0.25f, 0.75f, n, add);
+    return 0;
+}
+
+static double sigmoid_rows(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
+{
+    (void)add;
+    k->sigmoid_row(out[0], in[0], -1.3f, n);
+    return 0;
+}
+
+static double tanh_rows(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
+{
+    (void)add;
+    k->tanh_row(out[0], in[0], 1.3f, n);
+    return 0;
+}
+
+static double normal_rows(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
+{
+    k->normal_row(out[0], add ? out[1] : NULL, in[0], n);
+    return 0;
+}
+
 static double add_rows(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
 {
     (void)add;
@@ -145,6 +179,11 @@ static const struct {
 } kernels[] = {
     { "rms_norm", rms_norm, 5, 16, 4, true }, /* rstd and y: n/16 roundings of the mean, halved by the root */
     { "rms_norm_grad", rms_norm_grad, 8, 8, 4, false },
+    { "layer_norm", layer_norm, 6, 10, 4, true }, /* eps 1 keeps rstd below 1, so y below 4 * 2 + 2 */
+    { "layer_norm_grad", layer_norm_grad, 10, 16, 8, false },
+    { "sigmoid", sigmoid_rows, 8, 1, 0, false },
+    { "tanh", tanh_rows, 8, 1, 0, false },
+    { "normal", normal_rows, 3, 1, 0, false },
     { "add", add_rows, 0, 4, 0, false },
     { "axpy", axpy, 2, 5, 0, false },
     { "scale", scale, 0, 3, 0, false },
@@ -209,7 +248,7 @@ static void check_against_ref(rows_case *c, size_t i, const fj_kernels *ref, con
     double got_sum = run(c, kernels[i].run, k);
     CHECK(fabs(got_sum - want_sum) <= sum_error * n);
     double most = kernels[i].steps * test_epsilon * kernels[i].largest + (kernels[i].returns_sum ? 0 : sum_error);
-    if (kernels[i].run == rms_norm)
+    if (kernels[i].run == rms_norm || kernels[i].run == layer_norm)
         most += sum_error * kernels[i].largest; /* relative error of rstd, times the largest y */
     for (int o = 0; o < OUTPUTS; o++)
         for (int64_t j = 0; j < c->n; j++)
@@ -259,7 +298,8 @@ TEST(row_kernels_have_the_same_bits_with_avx2_and_avx512)
 /* The first input is the first output, as the contract allows for these. */
 TEST(row_kernels_may_write_over_their_input)
 {
-    static row_fn *const in_place[] = { add_rows, scale, exp_of, rope_half, rope_pairs, silu_mul };
+    static row_fn *const in_place[] = { add_rows, scale,        exp_of,    rope_half,  rope_pairs,
+                                        silu_mul, sigmoid_rows, tanh_rows, normal_rows };
     fj_kernels tables[TEST_TABLES];
     int n_tables = test_tables(tables);
     rows_case c = { .add = false };
@@ -317,6 +357,37 @@ TEST(exp_is_exact_to_two_tenths_of_a_millionth_and_ends_at_zero_and_infinity)
         tables[t].exp_row(y, edge, 1, 0, 9);
         CHECK(y[0] == 0 && y[1] == 0 && y[2] == 0 && y[3] == 1);
         CHECK(isfinite(y[4]) && y[4] > 3.4e38f && isinf(y[5]) && isinf(y[6]) && isinf(y[7]) && isnan(y[8]));
+    }
+}
+
+TEST(tanh_and_the_normal_distribution_are_exact_from_end_to_end)
+{
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    for (int t = 0; t < n_tables; t++) {
+        double worst_tanh = 0, worst_normal = 0, worst_tail = 0;
+        for (int i = -16000; i < 16000; i += 16) {
+            float x[16], y[16], cdf[16], density[16];
+            for (int l = 0; l < 16; l++)
+                x[l] = 0.001f * (float)(i + l) + 0.0003f;
+            tables[t].tanh_row(y, x, 1, 16);
+            tables[t].normal_row(cdf, density, x, 16);
+            for (int l = 0; l < 16; l++) {
+                double exact = 0.5 * erfc(-x[l] / sqrt(2));
+                worst_tanh = fmax(worst_tanh, fabs(y[l] / tanh(x[l]) - 1));
+                worst_normal = fmax(worst_normal, fabs(cdf[l] - exact));
+                if (x[l] > -12)
+                    worst_tail = fmax(worst_tail, fabs(cdf[l] / exact - 1));
+            }
+        }
+        CHECK(worst_tanh < 2.5e-7 && worst_normal < 1.5e-7);
+        CHECK(worst_tail < 6e-6); /* of exp(-72): its argument is rounded to 72 * 6e-8 */
+        float edge[] = { -INFINITY, -1e20f, -0.0f, 0, 1e20f, INFINITY, NAN }, y[7], cdf[7], density[7];
+        tables[t].tanh_row(y, edge, 1, 7);
+        tables[t].normal_row(cdf, density, edge, 7);
+        CHECK(y[0] == -1 && y[1] == -1 && y[2] == 0 && y[3] == 0 && y[4] == 1 && y[5] == 1 && isnan(y[6]));
+        CHECK(cdf[0] == 0 && cdf[1] == 0 && cdf[2] == 0.5f && cdf[4] == 1 && cdf[5] == 1 && isnan(cdf[6]));
+        CHECK(density[0] == 0 && density[5] == 0 && isnan(density[6]));
     }
 }
 

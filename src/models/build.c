@@ -74,7 +74,7 @@ fj_value *fj_build_head(fj_build *b)
 
 fj_value *fj_block_norm(fj_build *b, fj_value *x, const fj_role *role, int layer)
 {
-    return fj_rms_norm(b->g, x, must_have(b, role, layer), b->m->hp.norm_eps);
+    return fj_rms_norm(b->g, x, must_have(b, role, layer), b->m->hp.norm_eps, 0);
 }
 
 fj_value *fj_build_hidden(fj_build *b, int layers)

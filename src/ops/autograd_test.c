@@ -18,7 +18,7 @@ static fj_value *norm(op_rig *rig, fj_value *x)
     const op_model *m = rig->c->data;
     fj_shape shape = fj_shape_1(D);
     fj_value *w = m->is_frozen ? op_floats(rig, FJ_FIXED, shape, 17) : op_learned(rig, FJ_FIXED, shape, 0);
-    return fj_rms_norm(op_graph(rig), x, w, 1e-5);
+    return fj_rms_norm(op_graph(rig), x, w, 1e-5, 0);
 }
 
 static fj_value *attend(op_rig *rig, fj_value *x, fj_value *tiles, fj_value *rope)
@@ -215,7 +215,7 @@ static fj_value *square(op_rig *rig, fj_value *x)
 
 static fj_value *normed(op_rig *rig, fj_value *x)
 {
-    return fj_rms_norm(op_graph(rig), x, op_learned(rig, FJ_FIXED, fj_shape_1(D), 0), 1e-5);
+    return fj_rms_norm(op_graph(rig), x, op_learned(rig, FJ_FIXED, fj_shape_1(D), 0), 1e-5, 0);
 }
 
 static fj_value *input_of(op_rig *rig)

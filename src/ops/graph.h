@@ -59,7 +59,12 @@ void fj_graph_print(const fj_graph *g, fj_str *out);
 enum { FJ_MAX_LINEAR = 3 };
 
 fj_value *fj_embed(fj_graph *g, fj_value *ids, fj_value *table);
-fj_value *fj_rms_norm(fj_graph *g, fj_value *x, fj_value *w, double eps);
+/* Norms: the stored weight counts plus offset. In groups: each `group` columns of a row by themselves (heads of q and k); the weight
+ * has `group` values, or as many as the row. b may be NULL. */
+fj_value *fj_rms_norm(fj_graph *g, fj_value *x, fj_value *w, double eps, double offset);
+fj_value *fj_rms_norm_groups(fj_graph *g, fj_value *x, fj_value *w, int64_t group, double eps, double offset);
+fj_value *fj_layer_norm(fj_graph *g, fj_value *x, fj_value *w, fj_value *b, double eps, double offset);
+fj_value *fj_layer_norm_groups(fj_graph *g, fj_value *x, fj_value *w, fj_value *b, int64_t group, double eps, double offset);
 /* out[i] = x W_i^T (+ b_i): up to three products that share their input. biases may be NULL, or hold NULLs. */
 void      fj_linear(fj_graph *g, fj_value *x, fj_value *const *weights, fj_value *const *biases, int n, fj_value **out);
 fj_value *fj_lora_add(fj_graph *g, fj_value *y, fj_value *u, fj_value *b, double scale); /* y + scale * u b^T, in place */

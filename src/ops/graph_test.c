@@ -9,10 +9,10 @@ TEST(graph_keeps_its_first_failure_and_records_on_harmlessly)
     fj_graph *g = fj_graph_new(&err);
     fj_value *x = fj_graph_external(g, "x", &fj_f32, FJ_ROWS, fj_shape_2(4, 8)),
              *w = fj_graph_external(g, "w", &fj_f32, FJ_FIXED, fj_shape_1(7));
-    fj_value *y = fj_rms_norm(g, x, w, 1e-5);
+    fj_value *y = fj_rms_norm(g, x, w, 1e-5, 0);
     CHECK(y);
     y = fj_swiglu(g, y, x);
-    y = fj_rms_norm(g, fj_add(g, y, x), w, 1e-5);
+    y = fj_rms_norm(g, fj_add(g, y, x), w, 1e-5, 0);
     fj_graph_differentiate(g, true);
     fj_err other = { 0 };
     fj_run run = { 0 };

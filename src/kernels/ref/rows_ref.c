@@ -26,6 +26,37 @@ static void rms_norm_grad_row(float *dx, const float *dy, const float *x, const 
         dx[i] = (float)((add ? dx[i] : 0) + (double)rstd * dy[i] * w[i] - x[i] * scale);
 }
 
+static void layer_norm_row(float *y, float *mean, float *rstd, const float *x, const float *w, const float *b,
+                           int64_t n, float eps)
+{
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
+    double middle = sum / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        squares += (x[i] - middle) * (x[i] - middle);
+    double scale = 1 / sqrt(squares / (double)n + eps);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (float)((x[i] - middle) * scale * w[i] + (b ? b[i] : 0));
+    *mean = (float)middle;
+    *rstd = (float)scale;
+}
+
+static void layer_norm_grad_row(float *dx, const float *dy, const float *x, const float *w, float mean, float rstd,
+                                int64_t n, bool add)
+{
+    double sum = 0, along = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double g = (double)dy[i] * w[i];
+        sum += g;
+        along += g * ((double)x[i] - mean) * rstd;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double g = (double)dy[i] * w[i], hat = ((double)x[i] - mean) * rstd;
+        dx[i] = (float)((add ? dx[i] : 0) + rstd * (g - sum / (double)n - hat * along / (double)n));
+    }
+}
+
 static void add_row(float *y, const float *a, const float *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -103,6 +134,28 @@ static float exp_row(float *y, const float *x, float scale, float max, int64_t n
     return (float)sum;
 }
 
+static void sigmoid_row(float *y, const float *x, float scale, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (float)sigmoid((double)scale * x[i]);
+}
+
+static void tanh_row(float *y, const float *x, float scale, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (float)tanh((double)scale * x[i]);
+}
+
+static void normal_row(float *cdf, float *density, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double at = x[i];
+        cdf[i] = (float)(0.5 * erfc(-at * 0.70710678118654752));
+        if (density)
+            density[i] = (float)(0.39894228040143268 * exp(-0.5 * at * at));
+    }
+}
+
 static float dot_row(const float *a, const float *b, int64_t n)
 {
     double sum = 0;
@@ -123,6 +176,8 @@ void fj_kernels_init_rows_ref(fj_kernels *k)
 {
     k->rms_norm_row = rms_norm_row;
     k->rms_norm_grad_row = rms_norm_grad_row;
+    k->layer_norm_row = layer_norm_row;
+    k->layer_norm_grad_row = layer_norm_grad_row;
     k->add_row = add_row;
     k->axpy_row = axpy_row;
     k->scale_row = scale_row;
@@ -132,6 +187,9 @@ void fj_kernels_init_rows_ref(fj_kernels *k)
     k->rope_head = rope_head;
     k->max_row = max_row;
     k->exp_row = exp_row;
+    k->sigmoid_row = sigmoid_row;
+    k->tanh_row = tanh_row;
+    k->normal_row = normal_row;
     k->dot_row = dot_row;
     k->sum_squares_row = sum_squares_row;
 }

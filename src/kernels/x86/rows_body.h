@@ -77,6 +77,86 @@ static void rms_norm_grad_row(float *dx, const float *dy, const float *x, const 
         norm_grad_step(dx + i, dy + i, x + i, w + i, scales, minus, add, (int)(n - i));
 }
 
+INLINE v16 sum_step(v16 sum, const float *x, int n)
+{
+    return v16_fma(v16_load(x, n), v16_set1(1.0f), sum, n);
+}
+
+INLINE v16 variance_step(v16 sum, const float *x, v16 mean, int n)
+{
+    v16 d = v16_sub(v16_load(x, n), mean);
+    return v16_fma(d, d, sum, n);
+}
+
+INLINE void layer_norm_step(float *y, const float *x, const float *w, const float *b, v16 mean, v16 scale, int n)
+{
+    v16 hat = v16_mul(v16_sub(v16_load(x, n), mean), scale), v = v16_load(w, n);
+    v16_store(y, b ? v16_fma(hat, v, v16_load(b, n), 16) : v16_mul(hat, v), n);
+}
+
+static void layer_norm_row(float *y, float *mean, float *rstd, const float *x, const float *w, const float *b, int64_t n,
+                           float eps)
+{
+    v16     sum = v16_zero(), squares = v16_zero();
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        sum = sum_step(sum, x + i, 16);
+    if (i < n)
+        sum = sum_step(sum, x + i, (int)(n - i));
+    float middle = v16_sum(sum) / (float)n;
+    v16   means = v16_set1(middle);
+    for (i = 0; i + 16 <= n; i += 16)
+        squares = variance_step(squares, x + i, means, 16);
+    if (i < n)
+        squares = variance_step(squares, x + i, means, (int)(n - i));
+    float scale = 1 / sqrtf(v16_sum(squares) / (float)n + eps);
+    v16   scales = v16_set1(scale);
+    for (i = 0; i + 16 <= n; i += 16)
+        layer_norm_step(y + i, x + i, w + i, b ? b + i : NULL, means, scales, 16);
+    if (i < n)
+        layer_norm_step(y + i, x + i, w + i, b ? b + i : NULL, means, scales, (int)(n - i));
+    *mean = middle;
+    *rstd = scale;
+}
+
+typedef struct norm_sums {
+    v16 sum, along;
+} norm_sums;
+
+INLINE norm_sums layer_norm_sum_step(norm_sums s, const float *dy, const float *x, const float *w, v16 mean, v16 rstd, int n)
+{
+    v16 g = v16_mul(v16_load(dy, n), v16_load(w, n)), hat = v16_mul(v16_sub(v16_load(x, n), mean), rstd);
+    s.sum = v16_fma(g, v16_set1(1.0f), s.sum, n);
+    s.along = v16_fma(g, hat, s.along, n);
+    return s;
+}
+
+INLINE void layer_norm_grad_step(float *dx, const float *dy, const float *x, const float *w, v16 mean, v16 rstd,
+                                 norm_sums minus, bool add, int n)
+{
+    v16 g = v16_mul(v16_load(dy, n), v16_load(w, n)), hat = v16_mul(v16_sub(v16_load(x, n), mean), rstd);
+    v16 d = v16_mul(rstd, v16_fma(hat, minus.along, v16_add(g, minus.sum), 16));
+    v16_store(dx, add ? v16_add(v16_load(dx, n), d) : d, n);
+}
+
+static void layer_norm_grad_row(float *dx, const float *dy, const float *x, const float *w, float mean, float rstd,
+                                int64_t n, bool add)
+{
+    v16       means = v16_set1(mean), scales = v16_set1(rstd);
+    norm_sums s = { v16_zero(), v16_zero() };
+    int64_t   i = 0;
+    for (; i + 16 <= n; i += 16)
+        s = layer_norm_sum_step(s, dy + i, x + i, w + i, means, scales, 16);
+    if (i < n)
+        s = layer_norm_sum_step(s, dy + i, x + i, w + i, means, scales, (int)(n - i));
+    s.sum = v16_set1(-(v16_sum(s.sum) / (float)n));
+    s.along = v16_set1(-(v16_sum(s.along) / (float)n));
+    for (i = 0; i + 16 <= n; i += 16)
+        layer_norm_grad_step(dx + i, dy + i, x + i, w + i, means, scales, s, add, 16);
+    if (i < n)
+        layer_norm_grad_step(dx + i, dy + i, x + i, w + i, means, scales, s, add, (int)(n - i));
+}
+
 /* ---- sums and products of rows ---------------------------------------------------------------------------------------- */
 
 static void add_row(float *y, const float *a, const float *b, int64_t n)
@@ -254,10 +334,61 @@ static float exp_row(float *y, const float *x, float scale, float max, int64_t n
     return v16_sum(sum);
 }
 
+/* ---- curves ------------------------------------------------------------------------------------------------------------ */
+
+INLINE void sigmoid_step(float *y, const float *x, v16 scale, int n)
+{
+    v16_store(y, v16_sigmoid(v16_mul(v16_load(x, n), scale)), n);
+}
+
+static void sigmoid_row(float *y, const float *x, float scale, int64_t n)
+{
+    v16     scales = v16_set1(scale);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        sigmoid_step(y + i, x + i, scales, 16);
+    if (i < n)
+        sigmoid_step(y + i, x + i, scales, (int)(n - i));
+}
+
+INLINE void tanh_step(float *y, const float *x, v16 scale, int n)
+{
+    v16_store(y, v16_tanh(v16_mul(v16_load(x, n), scale)), n);
+}
+
+static void tanh_row(float *y, const float *x, float scale, int64_t n)
+{
+    v16     scales = v16_set1(scale);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        tanh_step(y + i, x + i, scales, 16);
+    if (i < n)
+        tanh_step(y + i, x + i, scales, (int)(n - i));
+}
+
+INLINE void normal_step(float *cdf, float *density, const float *x, int n)
+{
+    v16 at = v16_load(x, n), e = v16_exp(v16_mul(v16_mul(at, at), v16_set1(-0.5f)));
+    v16_store(cdf, v16_normal(at, e), n);
+    if (density)
+        v16_store(density, v16_mul(e, v16_set1(0.39894228f)), n);
+}
+
+static void normal_row(float *cdf, float *density, const float *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        normal_step(cdf + i, density ? density + i : NULL, x + i, 16);
+    if (i < n)
+        normal_step(cdf + i, density ? density + i : NULL, x + i, (int)(n - i));
+}
+
 static void init_rows(fj_kernels *k)
 {
     k->rms_norm_row      = rms_norm_row;
     k->rms_norm_grad_row = rms_norm_grad_row;
+    k->layer_norm_row = layer_norm_row;
+    k->layer_norm_grad_row = layer_norm_grad_row;
     k->add_row           = add_row;
     k->axpy_row          = axpy_row;
     k->scale_row         = scale_row;
@@ -267,6 +398,9 @@ static void init_rows(fj_kernels *k)
     k->rope_head         = rope_head;
     k->max_row           = max_row;
     k->exp_row           = exp_row;
+    k->sigmoid_row       = sigmoid_row;
+    k->tanh_row          = tanh_row;
+    k->normal_row        = normal_row;
     k->dot_row           = dot_row;
     k->sum_squares_row   = sum_squares_row;
 }
