@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/str.h"
+#include "ops/activation.h"
 #include "ops/op.h"
 
 typedef struct fj_graph {
@@ -70,6 +71,8 @@ void      fj_linear(fj_graph *g, fj_value *x, fj_value *const *weights, fj_value
 fj_value *fj_lora_add(fj_graph *g, fj_value *y, fj_value *u, fj_value *b, double scale); /* y + scale * u b^T, in place */
 fj_value *fj_add(fj_graph *g, fj_value *a, fj_value *b);
 fj_value *fj_swiglu(fj_graph *g, fj_value *gate, fj_value *up);
+fj_value *fj_activate(fj_graph *g, fj_value *x, const fj_activation *act);
+fj_value *fj_gated(fj_graph *g, fj_value *gate, fj_value *up, const fj_activation *act); /* act(gate) * up */
 fj_value *fj_dropout(fj_graph *g, fj_value *x, double probability);
 fj_value *fj_select_rows(fj_graph *g, fj_value *x, fj_value *index); /* index: i32 (OUT_ROWS) */
 

@@ -11,11 +11,31 @@
 enum { PROBES = 7, SINGLE = 4, LOSS_ROWS = 7 };
 
 static const op_case *const cases[] = {
-    &op_case_add,         &op_case_attention,       &op_case_attention_window, &op_case_dropout,
-    &op_case_embed,       &op_case_head_loss,       &op_case_layer_norm,       &op_case_layer_norm_groups,
-    &op_case_linear,      &op_case_linear_bf16,     &op_case_linear_frozen,    &op_case_lora_add,
-    &op_case_rms_norm,    &op_case_rms_norm_groups, &op_case_rope_half,        &op_case_rope_pairs,
-    &op_case_select_rows, &op_case_swiglu,
+    &op_case_activation_gelu,
+    &op_case_activation_gelu_tanh,
+    &op_case_activation_quick_gelu,
+    &op_case_activation_silu,
+    &op_case_add,
+    &op_case_attention,
+    &op_case_attention_window,
+    &op_case_dropout,
+    &op_case_embed,
+    &op_case_gated_gelu,
+    &op_case_gated_gelu_tanh,
+    &op_case_gated_silu,
+    &op_case_head_loss,
+    &op_case_layer_norm,
+    &op_case_layer_norm_groups,
+    &op_case_linear,
+    &op_case_linear_bf16,
+    &op_case_linear_frozen,
+    &op_case_lora_add,
+    &op_case_rms_norm,
+    &op_case_rms_norm_groups,
+    &op_case_rope_half,
+    &op_case_rope_pairs,
+    &op_case_select_rows,
+    &op_case_swiglu,
 };
 
 static void *kept(op_rig *rig, size_t bytes)

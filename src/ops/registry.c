@@ -2,8 +2,26 @@
  * All operations, in alphabetical order. */
 #include "ops/op.h"
 
+/* clang-format off */
 const fj_op *const fj_ops[] = {
-    &fj_op_adamw,    &fj_op_add,       &fj_op_attention,  &fj_op_attention_cached, &fj_op_cache_store, &fj_op_dropout,
-    &fj_op_embed,    &fj_op_grad_norm, &fj_op_head_loss,  &fj_op_layer_norm,       &fj_op_linear,      &fj_op_lora_add,
-    &fj_op_rms_norm, &fj_op_rope,      &fj_op_rope_table, &fj_op_select_rows,      &fj_op_swiglu,      NULL,
+    &fj_op_activation,
+    &fj_op_adamw,
+    &fj_op_add,
+    &fj_op_attention,
+    &fj_op_attention_cached,
+    &fj_op_cache_store,
+    &fj_op_dropout,
+    &fj_op_embed,
+    &fj_op_gated,
+    &fj_op_grad_norm,
+    &fj_op_head_loss,
+    &fj_op_layer_norm,
+    &fj_op_linear,
+    &fj_op_lora_add,
+    &fj_op_rms_norm,
+    &fj_op_rope,
+    &fj_op_rope_table,
+    &fj_op_select_rows,
+    &fj_op_swiglu,
+    NULL,
 };
