@@ -57,7 +57,7 @@ fj_status fj_graph_run(fj_graph *g, fj_run *run, int first, int end, fj_err *err
 void fj_graph_print(const fj_graph *g, fj_str *out);
 
 /* ---- recording of the operations; see each file for the equation -------------------------------------------------- */
-enum { FJ_MAX_LINEAR = 3 };
+enum { FJ_MAX_LINEAR = 3, FJ_MAX_SPLIT = 3 };
 
 fj_value *fj_embed(fj_graph *g, fj_value *ids, fj_value *table);
 /* Norms: the stored weight counts plus offset. In groups: each `group` columns of a row by themselves (heads of q and k); the weight
@@ -73,6 +73,14 @@ fj_value *fj_add(fj_graph *g, fj_value *a, fj_value *b);
 fj_value *fj_swiglu(fj_graph *g, fj_value *gate, fj_value *up);
 fj_value *fj_activate(fj_graph *g, fj_value *x, const fj_activation *act);
 fj_value *fj_gated(fj_graph *g, fj_value *gate, fj_value *up, const fj_activation *act); /* act(gate) * up */
+fj_value *fj_mul(fj_graph *g, fj_value *a, fj_value *b);
+fj_value *fj_scale(fj_graph *g, fj_value *x, double c);                 /* c x */
+fj_value *fj_affine(fj_graph *g, fj_value *x, double c, double shift);  /* c x + shift */
+fj_value *fj_softcap(fj_graph *g, fj_value *x, double c);               /* c tanh(x / c) */
+fj_value *fj_clamp(fj_graph *g, fj_value *x, double lo, double hi);     /* infinite: no limit */
+/* out[i] holds, for each of n_groups groups of `stride` columns in order, `widths[i]` columns from offsets[i] on. */
+void      fj_split(fj_graph *g, fj_value *x, int64_t n_groups, int64_t stride, int n_out, const int64_t *offsets,
+                   const int64_t *widths, fj_value **out);
 fj_value *fj_dropout(fj_graph *g, fj_value *x, double probability);
 fj_value *fj_select_rows(fj_graph *g, fj_value *x, fj_value *index); /* index: i32 (OUT_ROWS) */
 
