@@ -8,18 +8,74 @@
 
 enum { T = FJ_TILE_ROWS };
 
+fj_attention_shape *fj_attention_shape_copy(fj_arena *arena, const fj_attention_shape *s)
+{
+    size_t slopes = s->slopes ? (size_t)s->n_heads * sizeof(float) : 0;
+    fj_attention_shape *copy = fj_arena_take(arena, sizeof *copy);
+    float *to = slopes ? fj_arena_take(arena, slopes) : NULL;
+    fj_assert(copy && (to || !slopes));
+    *copy = *s;
+    if (to)
+        memcpy(to, s->slopes, slopes);
+    copy->slopes = to;
+    return copy;
+}
+
+/* Whether block-sparse query i sees the keys of tile `index`, which is not behind its own. */
+static bool is_in_pattern(const fj_attend *a, int64_t i, int64_t index)
+{
+    const fj_attention_shape *s = a->shape;
+    int64_t block = (a->pos0 + i * a->pos_step) / T, head = a->head + i * a->head_step;
+    return s->vertical_stride < 1 || block - index < s->local_blocks ||
+           (index + 1 + head * s->head_offset) % s->vertical_stride == 0;
+}
+
 void fj_attend_range(const fj_attend *a, int64_t i, int64_t index, int64_t *first, int64_t *end)
 {
-    int64_t pos = a->pos0 + i * a->pos_step, base = index * T;
-    *end = FJ_MIN(T, pos + 1 - base);
-    *first = a->window > 0 ? FJ_MAX(0, pos - a->window + 1 - base) : 0;
+    int64_t pos = a->pos0 + i * a->pos_step, base = index * T, window = a->shape->window;
+    *end = is_in_pattern(a, i, index) ? FJ_MIN(T, pos + 1 - base) : 0;
+    *first = window > 0 ? FJ_MAX(0, pos - window + 1 - base) : 0;
+}
+
+bool fj_attend_sees(const fj_attend *a, int64_t index)
+{
+    for (int64_t i = 0; i < a->n; i++) {
+        int64_t first, end;
+        fj_attend_range(a, i, index, &first, &end);
+        if (first < end)
+            return true;
+    }
+    return false;
+}
+
+float fj_attend_scores(const fj_run *run, const fj_attend *a, int64_t i, int64_t index, int64_t first, int64_t n,
+                       float *row, float *slope)
+{
+    const fj_attention_shape *s = a->shape;
+    float scale = (float)s->scale, cap = (float)s->softcap;
+    if (cap > 0) {
+        run->k->tanh_row(row, row, (float)(s->scale / s->softcap), n);
+        for (int64_t j = 0; slope && j < n; j++)
+            slope[j] = scale * (1.0f - row[j] * row[j]);
+        scale = cap;
+    } else if (slope) {
+        for (int64_t j = 0; j < n; j++)
+            slope[j] = scale;
+    }
+    if (!s->slopes)
+        return scale;
+    float rise = s->slopes[a->head + i * a->head_step];
+    int64_t away = index * T + first - (a->pos0 + i * a->pos_step);
+    for (int64_t j = 0; j < n; j++)
+        row[j] = scale * row[j] + rise * (float)(away + j);
+    return 1.0f;
 }
 
 void fj_attend_tiles(const fj_attend *a, int64_t *first, int64_t *end)
 {
-    int64_t last = a->pos0 + (a->n - 1) * a->pos_step;
+    int64_t last = a->pos0 + (a->n - 1) * a->pos_step, window = a->shape->window;
     *end = last / T + 1;
-    *first = a->window > 0 ? FJ_MAX(0, a->pos0 - a->window + 1) / T : 0;
+    *first = window > 0 ? FJ_MAX(0, a->pos0 - window + 1) / T : 0;
 }
 
 size_t fj_attend_scratch(int64_t d)
@@ -35,7 +91,7 @@ typedef struct state {
 static void soften(const fj_run *run, const fj_attend *a, state *s, int64_t i, int64_t index, int64_t n)
 {
     int64_t first, end;
-    float *row = s->scores + i * T, scale = (float)a->scale;
+    float *row = s->scores + i * T;
     fj_attend_range(a, i, index, &first, &end);
     if (first >= end) {
         memset(row, 0, (size_t)n * sizeof(float));
@@ -45,11 +101,12 @@ static void soften(const fj_run *run, const fj_attend *a, state *s, int64_t i, i
         row[j] = -INFINITY;
     for (int64_t j = end; j < n; j++)
         row[j] = -INFINITY;
+    float scale = fj_attend_scores(run, a, i, index, first, end - first, row + first, NULL);
     float max = scale * run->k->max_row(row + first, end - first);
     if (max > s->max[i]) {
         float factor;
         (void)run->k->exp_row(&factor, &s->max[i], 1.0f, max, 1);
-        run->k->scale_row(s->sum + i * a->d, s->sum + i * a->d, factor, a->d);
+        run->k->scale_row(s->sum + i * a->shape->d_head, s->sum + i * a->shape->d_head, factor, a->shape->d_head);
         s->denominator[i] *= factor;
         s->max[i] = max;
     }
@@ -58,34 +115,37 @@ static void soften(const fj_run *run, const fj_attend *a, state *s, int64_t i, i
 
 static void add_tile(const fj_run *run, const fj_attend *a, state *s, int64_t index)
 {
+    if (a->shape->vertical_stride > 0 && !fj_attend_sees(a, index))
+        return;
     fj_key_tile tile = a->tile(a->context, index);
-    int64_t last = a->pos0 + (a->n - 1) * a->pos_step, n = FJ_MIN(T, last + 1 - index * T);
+    int64_t last = a->pos0 + (a->n - 1) * a->pos_step, n = FJ_MIN(T, last + 1 - index * T), d = a->shape->d_head;
     if (a->is_f16)
-        run->k->gemm_f32_f16(s->scores, T, a->q, a->ldq, tile.k, tile.ldk, a->n, n, a->d);
+        run->k->gemm_f32_f16(s->scores, T, a->q, a->ldq, tile.k, tile.ldk, a->n, n, d);
     else
-        run->k->gemm_f32(s->scores, T, a->q, a->ldq, tile.k, tile.ldk, a->n, n, a->d);
+        run->k->gemm_f32(s->scores, T, a->q, a->ldq, tile.k, tile.ldk, a->n, n, d);
     for (int64_t i = 0; i < a->n; i++)
         soften(run, a, s, i, index, n);
     const float *v = tile.v;
     int64_t ldv = tile.ldv;
     if (a->is_f16) {
-        int64_t rows = tile.ldv == a->d ? n : 1; /* that lie end to end */
+        int64_t rows = tile.ldv == d ? n : 1; /* that lie end to end */
         for (int64_t j = 0; j < n; j += rows)
-            run->k->f16_to_f32_row(s->v + j * a->d, (const uint16_t *)tile.v + j * tile.ldv, rows * a->d);
+            run->k->f16_to_f32_row(s->v + j * d, (const uint16_t *)tile.v + j * tile.ldv, rows * d);
         v = s->v;
-        ldv = a->d;
+        ldv = d;
     }
-    run->k->gemm_rows_f32(s->sum, a->d, s->scores, T, 1, v, ldv, a->n, a->d, n, true);
+    run->k->gemm_rows_f32(s->sum, d, s->scores, T, 1, v, ldv, a->n, d, n, true);
 }
 
 void fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch)
 {
     state s = { .scores = scratch };
+    int64_t d = a->shape->d_head;
     s.sum = s.scores + T * T;
-    s.v = s.sum + T * a->d;
-    s.max = s.v + T * a->d;
+    s.v = s.sum + T * d;
+    s.max = s.v + T * d;
     s.denominator = s.max + T;
-    memset(s.sum, 0, (size_t)(a->n * a->d) * sizeof(float));
+    memset(s.sum, 0, (size_t)(a->n * d) * sizeof(float));
     for (int64_t i = 0; i < a->n; i++) {
         s.max[i] = -INFINITY;
         s.denominator[i] = 0;
@@ -95,7 +155,7 @@ void fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch)
     for (int64_t index = first; index < end; index++)
         add_tile(run, a, &s, index);
     for (int64_t i = 0; i < a->n; i++) {
-        run->k->scale_row(a->out + i * a->ldo, s.sum + i * a->d, 1.0f / s.denominator[i], a->d);
+        run->k->scale_row(a->out + i * a->ldo, s.sum + i * d, 1.0f / s.denominator[i], d);
         if (a->lse)
             a->lse[i * a->lse_step] = s.max[i] + logf(s.denominator[i]);
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Causal attention inside segments (documents of a packed pass): out_i = sum_j softmax_j(s q_i.k_j) v_j over the keys j of the
- * segment up to i, or the last `window` of them. Query head h uses key head h / (H/G).
- * in: q (N,H*d), k (N,G*d), v (N,G*d), tiles   attr: H, G, d, s, window   saved: lse (N,H)
+ * segment up to i, or those that the shape's window or pattern shows (attend.h has the scores with caps and slopes).
+ * in: q (N,H*d), k (N,G*d), v (N,G*d), tiles   extra: fj_attention_shape   saved: lse (N,H)
  *
- * Gradient, per pair of tiles: P = exp(s q k^T - lse), dP = dout v^T, dS = s P (dP - D), D_i = dout_i . out_i
+ * Gradient, per pair of tiles: P = exp(s q k^T - lse), dP = dout v^T, dS = s' P (dP - D), D_i = dout_i . out_i
  *   dq = dS k    dk = dS^T q    dv = P^T dout
  * in three phases: D for all rows; dq, a part for each (query tile, head); dk and dv, a part for each (key tile, key head), which
  * takes the group's heads and the later query tiles in order. Source: Dao et al. 2022, algorithm 4. */
@@ -16,12 +16,15 @@ enum { T = FJ_TILE_ROWS, D_ROWS = 32 };
 
 static fj_status infer(fj_node *node, fj_err *err)
 {
-    int64_t h = (int64_t)node->attr[0], g = (int64_t)node->attr[1], d = (int64_t)node->attr[2];
+    const fj_attention_shape *s = node->extra;
+    int64_t h = s->n_heads, g = s->n_kv_heads, d = s->d_head;
     const fj_value *q = node->in[0], *k = node->in[1], *v = node->in[2];
     if (g < 1 || h % g || fj_cols(q) != h * d || fj_cols(k) != g * d || fj_cols(v) != g * d)
         return fj_fail(err, FJ_ERR_SHAPE, "attention: rows of %lld, %lld, %lld values for %lld and %lld heads of %lld",
                        (long long)fj_cols(q), (long long)fj_cols(k), (long long)fj_cols(v), (long long)h, (long long)g,
                        (long long)d);
+    if (s->vertical_stride > 0 && s->local_blocks < 1)
+        return fj_fail(err, FJ_ERR_ARG, "attention: a query has to see its own block");
     node->out[0]->extent = node->out[1]->extent = q->extent;
     node->out[0]->shape = q->shape;
     node->out[1]->shape = fj_shape_2(q->shape.dim[0], h);
@@ -29,19 +32,19 @@ static fj_status infer(fj_node *node, fj_err *err)
 }
 
 typedef struct view { /* the numbers of a node, unpacked once a part */
-    int64_t h, g, d, window;
-    double scale;
+    const fj_attention_shape *shape;
+    int64_t h, g, d;
     const float *q, *k, *v;
     const fj_tile *tiles;
 } view;
 
 static view view_of(const fj_node *f)
 {
-    return (view){ .h = (int64_t)f->attr[0],
-                   .g = (int64_t)f->attr[1],
-                   .d = (int64_t)f->attr[2],
-                   .scale = f->attr[3],
-                   .window = (int64_t)f->attr[4],
+    const fj_attention_shape *s = f->extra;
+    return (view){ .shape = s,
+                   .h = s->n_heads,
+                   .g = s->n_kv_heads,
+                   .d = s->d_head,
                    .q = f->in[0]->data,
                    .k = f->in[1]->data,
                    .v = f->in[2]->data,
@@ -65,15 +68,16 @@ static fj_attend queries(const view *w, const fj_tile *t, int64_t head)
                         .ldq = w->h * w->d,
                         .ldo = w->h * w->d,
                         .n = t->n_rows,
-                        .d = w->d,
                         .pos0 = t->pos0,
                         .pos_step = 1,
-                        .window = w->window,
-                        .scale = w->scale };
+                        .head = head,
+                        .shape = w->shape };
 }
 
-static rows_context keys_of(const view *w, const fj_tile *t, int64_t group)
+/* The keys of a query head. */
+static rows_context keys_of(const view *w, const fj_tile *t, int64_t head)
 {
+    int64_t group = fj_key_head(w->shape, head);
     int64_t first = (int64_t)t->seq * w->g * w->d + group * w->d;
     return (rows_context){ w->k + first, w->v + first, w->g * w->d };
 }
@@ -81,13 +85,13 @@ static rows_context keys_of(const view *w, const fj_tile *t, int64_t group)
 static int64_t forward_parts(const fj_run *run, const fj_node *node, int phase)
 {
     (void)phase;
-    return run->n_tiles * (int64_t)node->attr[0];
+    return run->n_tiles * ((const fj_attention_shape *)node->extra)->n_heads;
 }
 
 static size_t forward_scratch(const fj_node *node, const fj_run *run)
 {
     (void)run;
-    return fj_attend_scratch((int64_t)node->attr[2]);
+    return fj_attend_scratch(((const fj_attention_shape *)node->extra)->d_head);
 }
 
 static void forward(const fj_run *run, const fj_node *node, int phase, int64_t part, int worker)
@@ -97,7 +101,7 @@ static void forward(const fj_run *run, const fj_node *node, int phase, int64_t p
     const fj_tile *t = &w.tiles[part / w.h];
     int64_t head = part % w.h;
     fj_attend a = queries(&w, t, head);
-    rows_context keys = keys_of(&w, t, head / (w.h / w.g));
+    rows_context keys = keys_of(&w, t, head);
     a.tile = rows_tile;
     a.context = &keys;
     a.out = (float *)node->out[0]->data + (t->row0 * w.h + head) * w.d;
@@ -130,7 +134,8 @@ static int64_t parts(const fj_run *run, const fj_node *node, int phase)
 {
     if (phase == 0)
         return fj_blocks(fj_rows(run, node->fwd->in[0]), D_ROWS);
-    return run->n_tiles * (int64_t)(phase == 1 ? node->attr[0] : node->attr[1]);
+    const fj_attention_shape *s = node->extra;
+    return run->n_tiles * (phase == 1 ? s->n_heads : s->n_kv_heads);
 }
 
 static void row_dots(const fj_run *run, const fj_node *node, const view *w, int64_t part)
@@ -148,7 +153,7 @@ static void weights(const fj_run *run, const fj_node *node, const view *w, const
 {
     const fj_node *f = node->fwd;
     fj_attend a = queries(w, t, head);
-    rows_context keys = keys_of(w, t, head / (w->h / w->g));
+    rows_context keys = keys_of(w, t, head);
     fj_key_tile tile = rows_tile(&keys, index);
     const float *dout = (const float *)node->dout[0]->data + (t->row0 * w->h + head) * w->d;
     run->k->gemm_f32(p, T, a.q, a.ldq, tile.k, tile.ldk, a.n, n, w->d);
@@ -156,15 +161,18 @@ static void weights(const fj_run *run, const fj_node *node, const view *w, const
     for (int64_t i = 0; i < a.n; i++) {
         int64_t at = (t->row0 + i) * w->h + head, first, end;
         float lse = ((const float *)f->out[1]->data)[at], dot = ((const float *)node->workspace->data)[at];
-        float *pi = p + i * T, *di = ds + i * T;
+        float *pi = p + i * T, *di = ds + i * T, slope[T];
         fj_attend_range(&a, i, index, &first, &end);
         first = FJ_MIN(first, n);
         end = FJ_MAX(FJ_MIN(end, n), first);
         memset(pi, 0, (size_t)first * sizeof(float));
         memset(pi + end, 0, (size_t)(n - end) * sizeof(float));
-        (void)run->k->exp_row(pi + first, pi + first, (float)w->scale, lse, end - first);
-        for (int64_t j = 0; j < n; j++)
-            di[j] = (float)w->scale * pi[j] * (di[j] - dot);
+        float scale = fj_attend_scores(run, &a, i, index, first, end - first, pi + first, slope);
+        (void)run->k->exp_row(pi + first, pi + first, scale, lse, end - first);
+        memset(di, 0, (size_t)first * sizeof(float));
+        memset(di + end, 0, (size_t)(n - end) * sizeof(float));
+        for (int64_t j = first; j < end; j++)
+            di[j] = slope[j - first] * pi[j] * (di[j] - dot);
     }
 }
 
@@ -180,11 +188,13 @@ static void d_q(const fj_run *run, const fj_node *node, const view *w, int64_t p
     const fj_tile *t = &w->tiles[part / w->h];
     int64_t head = part % w->h, first, end;
     fj_attend a = queries(w, t, head);
-    rows_context keys = keys_of(w, t, head / (w->h / w->g));
+    rows_context keys = keys_of(w, t, head);
     float *dq = (float *)node->din[0]->data + (t->row0 * w->h + head) * w->d, *ds = p + T * T;
     bool add = fj_adds(run, node, 0);
     fj_attend_tiles(&a, &first, &end);
     for (int64_t index = first; index < end; index++) {
+        if (!fj_attend_sees(&a, index))
+            continue;
         int64_t n = keys_in_tile(t, index);
         weights(run, node, w, t, head, index, n, p, ds);
         run->k->gemm_rows_f32(dq, w->h * w->d, ds, T, 1, rows_tile(&keys, index).k, keys.ld, t->n_rows, w->d, n, add);
@@ -201,11 +211,15 @@ static void d_kv(const fj_run *run, const fj_node *node, const view *w, int64_t 
     float *ds = p + T * T, *dk = node->din[1] ? (float *)node->din[1]->data + to : NULL;
     float *dv = node->din[2] ? (float *)node->din[2]->data + to : NULL;
     bool add_k = dk && fj_adds(run, node, 1), add_v = dv && fj_adds(run, node, 2);
-    for (int64_t head = group * r; head < (group + 1) * r; head++)
+    for (int64_t i = 0; i < r; i++) {
+        int64_t head = fj_first_head(w->shape, group) + i * fj_head_step(w->shape);
         for (int64_t q = at; q < run->n_tiles && w->tiles[q].seq == key->seq; q++) {
             const fj_tile *t = &w->tiles[q];
-            if (w->window > 0 && t->pos0 - w->window + 1 > key->pos0 + key->n_rows - 1)
+            fj_attend a = queries(w, t, head);
+            if (w->shape->window > 0 && t->pos0 - w->shape->window + 1 > key->pos0 + key->n_rows - 1)
                 break;
+            if (!fj_attend_sees(&a, index))
+                continue;
             int64_t row = (t->row0 * w->h + head) * w->d;
             weights(run, node, w, t, head, index, key->n_rows, p, ds);
             if (dv)
@@ -215,6 +229,7 @@ static void d_kv(const fj_run *run, const fj_node *node, const view *w, int64_t 
                 run->k->gemm_rows_f32(dk, ld, ds, 1, T, w->q + row, w->h * w->d, key->n_rows, w->d, t->n_rows, add_k);
             add_k = add_v = true;
         }
+    }
 }
 
 static void backward(const fj_run *run, const fj_node *node, int phase, int64_t part, int worker)
@@ -241,6 +256,5 @@ const fj_op fj_op_attention = {
 fj_value *fj_attention(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, const fj_attention_shape *s)
 {
     fj_value *in[] = { q, k, v, tiles };
-    double attr[] = { (double)s->n_heads, (double)s->n_kv_heads, (double)s->d_head, s->scale, (double)s->window };
-    return fj_graph_add(g, &fj_op_attention, in, 4, 2, attr, 5, NULL)->out[0];
+    return fj_graph_add(g, &fj_op_attention, in, 4, 2, NULL, 0, fj_attention_shape_copy(g->arena, s))->out[0];
 }

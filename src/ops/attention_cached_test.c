@@ -30,14 +30,25 @@ typedef struct numbers {
 typedef struct setting {
     const fj_kernels *k;
     fj_pool *pool;
-    int64_t window;
+    const fj_attention_shape *shape;
     bool is_f16;
 } setting;
 
-static fj_attention_shape shape_of(const setting *s)
-{
-    return (fj_attention_shape){ .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.4, .window = s->window };
-}
+static const float slopes[H] = { 0.5f, 0.25f, 0.0625f, 0.01f, 0.7f, 0.1f };
+
+static const fj_attention_shape
+    plain = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.4 },
+    window = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.4, .window = 67 },
+    narrow = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.4, .window = 5 },
+    capped = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.4, .softcap = 0.9, .slopes = slopes },
+    modulo = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.4, .slopes = slopes, .keys_by_modulo = true },
+    sparse = { .n_heads = H,
+               .n_kv_heads = G,
+               .d_head = D,
+               .scale = 0.4,
+               .local_blocks = 1,
+               .vertical_stride = 2,
+               .head_offset = 1 };
 
 static fj_value *external(fj_graph *g, const fj_dtype *dtype, fj_extent extent, fj_shape shape, const void *data)
 {
@@ -61,14 +72,13 @@ static void run_rows(numbers *x, const setting *s)
 {
     fj_err err = { 0 };
     fj_graph *g = fj_graph_new(&err);
-    fj_attention_shape shape = shape_of(s);
     fj_tile tiles[8];
     const int32_t lengths[] = { LONG, SHORT };
     int64_t n = op_tiles(lengths, 2, tiles);
     fj_value *out = fj_attention(g, external(g, &fj_f32, FJ_ROWS, fj_shape_2(ROWS, H * D), x->q),
                                  external(g, &fj_f32, FJ_ROWS, fj_shape_2(ROWS, G * D), x->k),
                                  external(g, &fj_f32, FJ_ROWS, fj_shape_2(ROWS, G * D), x->v),
-                                 external(g, &fj_i32, FJ_TILES, fj_shape_2(n, 5), tiles), &shape);
+                                 external(g, &fj_i32, FJ_TILES, fj_shape_2(n, 5), tiles), s->shape);
     fj_run run = { .k = s->k, .pool = s->pool, .n_rows = ROWS, .n_tiles = n };
     run_to(g, out, x->wanted, &run);
 }
@@ -78,7 +88,6 @@ static void run_pass(numbers *x, const setting *s, int64_t first, int64_t n, con
 {
     fj_err err = { 0 };
     fj_graph *g = fj_graph_new(&err);
-    fj_attention_shape shape = shape_of(s);
     const fj_dtype *dtype = s->is_f16 ? &fj_f16 : &fj_f32;
     fj_value *q = external(g, &fj_f32, FJ_ROWS, fj_shape_2(n, H * D), x->q + first * H * D),
              *k = external(g, &fj_f32, FJ_ROWS, fj_shape_2(n, G * D), x->k + first * G * D),
@@ -86,7 +95,7 @@ static void run_pass(numbers *x, const setting *s, int64_t first, int64_t n, con
              *t = external(g, &fj_i32, FJ_TILES, fj_shape_2(n_tiles, 5), tiles),
              *tables = external(g, &fj_i32, FJ_SEQS, fj_shape_2(2, PER_SEQ), page_table),
              *cache = external(g, dtype, FJ_FIXED, fj_shape_1(1), x->cache);
-    fj_value *out = fj_attention_cached(g, q, k, v, t, tables, cache, LAYER, LAYERS, &shape);
+    fj_value *out = fj_attention_cached(g, q, k, v, t, tables, cache, LAYER, LAYERS, s->shape);
     fj_run run = { .k = s->k, .pool = s->pool, .n_rows = n, .n_tiles = n_tiles, .n_seqs = 2 };
     run_to(g, out, x->got + first * H * D, &run);
 }
@@ -127,7 +136,7 @@ static void check(numbers *x, const setting *s)
     CHECK(test_same_bits(x->got, x->wanted, ROWS * H * D));
 }
 
-static void check_all(bool is_f16, int64_t window)
+static void check_all(bool is_f16, const fj_attention_shape *shape)
 {
     fj_kernels tables[TEST_TABLES];
     int n = test_tables(tables);
@@ -143,7 +152,7 @@ static void check_all(bool is_f16, int64_t window)
         x->v[i] = fj_f16_to_f32(fj_f32_to_f16(x->v[i]));
     }
     for (int t = 0; t < n; t++) {
-        setting s = { .k = &tables[t], .pool = pools[t % 3], .window = window, .is_f16 = is_f16 };
+        setting s = { .k = &tables[t], .pool = pools[t % 3], .shape = shape, .is_f16 = is_f16 };
         check(x, &s);
     }
     op_pools_close(pools);
@@ -152,18 +161,25 @@ static void check_all(bool is_f16, int64_t window)
 
 TEST(attention_over_a_cache_has_the_bits_of_attention_over_rows_in_chunks_and_batches)
 {
-    check_all(false, 0);
+    check_all(false, &plain);
 }
 
 TEST(attention_over_a_cache_in_a_window_has_the_bits_of_attention_over_rows)
 {
-    check_all(false, 67);
-    check_all(false, 5);
+    check_all(false, &window);
+    check_all(false, &narrow);
 }
 
 TEST(attention_over_an_f16_cache_has_the_bits_of_attention_over_keys_that_f16_holds)
 {
-    check_all(true, 0);
+    check_all(true, &plain);
+}
+
+TEST(attention_over_a_cache_with_caps_slopes_and_patterns_has_the_bits_of_attention_over_rows)
+{
+    check_all(false, &capped);
+    check_all(false, &modulo);
+    check_all(true, &sparse);
 }
 
 TEST(cache_store_writes_its_layer_of_its_pages_alone)
@@ -176,7 +192,7 @@ TEST(cache_store_writes_its_layer_of_its_pages_alone)
     CHECK(x);
     fj_kernels_init(&k, 0);
     CHECK_OK(fj_pool_open(1, &pool, &err));
-    setting s = { .k = &k, .pool = pool };
+    setting s = { .k = &k, .pool = pool, .shape = &plain };
     test_fill(x->q, ROWS * H * D, 1, 1);
     test_fill(x->k, ROWS * G * D, 2, 1);
     test_fill(x->v, ROWS * G * D, 3, 1);

@@ -7,47 +7,85 @@ static const int32_t lengths[] = { 70, 1, 130, 3 };
 
 enum { ROWS = 204, TILES = 2 + 1 + 3 + 1 };
 
-static void record_attention(op_rig *rig, int64_t window)
+static const float slopes[H] = { 0.5f, 0.25f, 0.0625f, 0.01f };
+
+/* What the cases are: plain, a window of more than a tile (some tiles are out of sight, some are cut), caps, slopes, shared keys
+ * in turn, and a pattern of blocks that differs by head. */
+static const fj_attention_shape plain = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.7 },
+                                window = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.7, .window = 67 },
+                                capped = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.7, .softcap = 1.5 },
+                                sloped = { .n_heads = H,
+                                           .n_kv_heads = G,
+                                           .d_head = D,
+                                           .scale = 0.7,
+                                           .softcap = 2,
+                                           .slopes = slopes,
+                                           .keys_by_modulo = true },
+                                sparse = { .n_heads = H,
+                                           .n_kv_heads = G,
+                                           .d_head = D,
+                                           .scale = 0.7,
+                                           .local_blocks = 1,
+                                           .vertical_stride = 2,
+                                           .head_offset = 1 };
+
+static void record(op_rig *rig)
 {
     fj_tile tiles[TILES];
     CHECK(op_tiles(lengths, 4, tiles) == TILES);
-    fj_attention_shape s = { .n_heads = H, .n_kv_heads = G, .d_head = D, .scale = 0.7, .window = window };
     fj_value *q = op_learned(rig, FJ_ROWS, fj_shape_2(210, H * D), 0),
              *k = op_learned(rig, FJ_ROWS, fj_shape_2(210, G * D), 0),
              *v = op_learned(rig, FJ_ROWS, fj_shape_2(210, G * D), 0);
     fj_value *t = op_ints(rig, FJ_TILES, fj_shape_2(9, 5), &tiles[0].row0);
-    op_seen(rig, fj_attention(op_graph(rig), q, k, v, t, &s));
-}
-
-static void record(op_rig *rig)
-{
-    record_attention(rig, 0);
-}
-
-static void record_window(op_rig *rig)
-{
-    record_attention(rig, 67); /* more than a tile: some tiles are out of sight, some are cut */
+    op_seen(rig, fj_attention(op_graph(rig), q, k, v, t, rig->c->data));
 }
 
 const op_case op_case_attention = {
-    .name = "attention", .op = &fj_op_attention, .record = record, .rows = ROWS, .tiles = TILES
+    .name = "attention", .op = &fj_op_attention, .record = record, .data = &plain, .rows = ROWS, .tiles = TILES
 };
 const op_case op_case_attention_window = {
-    .name = "attention, window", .op = &fj_op_attention, .record = record_window, .rows = ROWS, .tiles = TILES
+    .name = "attention, window", .op = &fj_op_attention, .record = record, .data = &window, .rows = ROWS, .tiles = TILES
+};
+const op_case op_case_attention_capped = { .name = "attention, softcap",
+                                           .op = &fj_op_attention,
+                                           .record = record,
+                                           .data = &capped,
+                                           .rows = ROWS,
+                                           .tiles = TILES };
+const op_case op_case_attention_sloped = {
+    .name = "attention, slopes", .op = &fj_op_attention, .record = record, .data = &sloped, .rows = ROWS, .tiles = TILES
+};
+const op_case op_case_attention_sparse = {
+    .name = "attention, blocks", .op = &fj_op_attention, .record = record, .data = &sparse, .rows = ROWS, .tiles = TILES
 };
 
-/* out of row r, head h, by the definition. */
-static void define(const op_rig *rig, int64_t first, int64_t r, int64_t h, int64_t window, float *out)
+/* By the definition, with positions from the segment's start. */
+static bool is_seen(const fj_attention_shape *s, int64_t h, int64_t i, int64_t j)
 {
+    if (s->window && j <= i - s->window)
+        return false;
+    int64_t block = i / FJ_TILE_ROWS, key = j / FJ_TILE_ROWS;
+    return !s->vertical_stride || block - key < s->local_blocks ||
+           (key + 1 + h * s->head_offset) % s->vertical_stride == 0;
+}
+
+/* out of row r, head h, by the definition. */
+static void define(const op_rig *rig, int64_t first, int64_t r, int64_t h, float *out)
+{
+    const fj_attention_shape *s = rig->c->data;
+    int64_t key_head = s->keys_by_modulo ? h % G : h / (H / G);
     const float *q = (const float *)(const void *)rig->learned[0].data + (r * H + h) * D,
-                *k = (const float *)(const void *)rig->learned[1].data + h / (H / G) * D,
-                *v = (const float *)(const void *)rig->learned[2].data + h / (H / G) * D;
+                *k = (const float *)(const void *)rig->learned[1].data + key_head * D,
+                *v = (const float *)(const void *)rig->learned[2].data + key_head * D;
     double sum[D] = { 0 }, total = 0;
-    for (int64_t j = window && r - window + 1 > first ? r - window + 1 : first; j <= r; j++) {
+    for (int64_t j = first; j <= r; j++) {
         double score = 0;
+        if (!is_seen(s, h, r - first, j - first))
+            continue;
         for (int64_t i = 0; i < D; i++)
-            score += (double)q[i] * k[j * G * D + i];
-        double weight = exp(0.7 * score);
+            score += 0.7 * (double)q[i] * k[j * G * D + i];
+        score = s->softcap > 0 ? s->softcap * tanh(score / s->softcap) : score;
+        double weight = exp(score + (s->slopes ? s->slopes[h] * (double)(j - first) : 0));
         total += weight;
         for (int64_t i = 0; i < D; i++)
             sum[i] += weight * v[j * G * D + i];
@@ -56,7 +94,7 @@ static void define(const op_rig *rig, int64_t first, int64_t r, int64_t h, int64
         out[i] = (float)(sum[i] / total);
 }
 
-static void check_definition(const op_case *c, int64_t window)
+static void check_definition(const op_case *c)
 {
     fj_kernels tables[TEST_TABLES];
     int n = test_tables(tables);
@@ -70,7 +108,7 @@ static void check_definition(const op_case *c, int64_t window)
             for (int64_t first = r; r < first + lengths[s]; r++)
                 for (int64_t h = 0; h < H; h++) {
                     float wanted[D];
-                    define(&rig, first, r, h, window, wanted);
+                    define(&rig, first, r, h, wanted);
                     CHECK_NEAR(rig.seen[0].copy + (r * H + h) * D, wanted, D, 1e-6);
                 }
     }
@@ -79,12 +117,27 @@ static void check_definition(const op_case *c, int64_t window)
 
 TEST(attention_is_the_softmax_over_the_keys_of_the_segment_so_far)
 {
-    check_definition(&op_case_attention, 0);
+    check_definition(&op_case_attention);
 }
 
 TEST(attention_in_a_window_sees_the_last_keys_alone)
 {
-    check_definition(&op_case_attention_window, 67);
+    check_definition(&op_case_attention_window);
+}
+
+TEST(attention_caps_its_scores_before_the_softmax)
+{
+    check_definition(&op_case_attention_capped);
+}
+
+TEST(attention_with_slopes_prefers_near_keys_and_shares_keys_in_turn)
+{
+    check_definition(&op_case_attention_sloped);
+}
+
+TEST(attention_by_blocks_sees_the_last_and_every_so_many_of_a_head)
+{
+    check_definition(&op_case_attention_sparse);
 }
 
 TEST(attention_of_a_segment_has_the_same_bits_alone_and_packed)

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/str.h"
 #include "ops/activation.h"
+#include "ops/attend.h"
 #include "ops/op.h"
 
 typedef struct fj_graph {
@@ -87,12 +88,6 @@ fj_value *fj_select_rows(fj_graph *g, fj_value *x, fj_value *index); /* index: i
 /* cos and sin of positions: (ROWS, r) with the r/2 cosines first. inverse: r/2 inverse frequencies (f32, borrowed), mscale. */
 fj_value *fj_rope_table(fj_graph *g, fj_value *pos, const float *inverse, int64_t r, double mscale);
 fj_value *fj_rope(fj_graph *g, fj_value *x, fj_value *table, int64_t n_heads, int64_t d_head, bool half);
-
-typedef struct fj_attention_shape {
-    int64_t n_heads, n_kv_heads, d_head;
-    double  scale;
-    int64_t window; /* keys a query sees, itself included; 0: all */
-} fj_attention_shape;
 
 /* Causal attention inside the segments that the tiles describe. */
 fj_value *fj_attention(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, const fj_attention_shape *shape);

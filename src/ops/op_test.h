@@ -110,7 +110,7 @@ typedef struct op_model {
 enum { OP_MODEL_ROWS = 75, OP_MODEL_OUT_ROWS = 40, OP_MODEL_TILES = 3 };
 void op_record_model(op_rig *rig);
 
-extern const op_case op_case_activation_gelu, op_case_activation_gelu_tanh, op_case_activation_quick_gelu, op_case_activation_silu, op_case_add, op_case_attention, op_case_attention_window, op_case_clamp, op_case_dropout, op_case_embed, op_case_gated_gelu, op_case_gated_gelu_tanh, op_case_gated_silu, op_case_head_loss, op_case_layer_norm, op_case_layer_norm_groups, op_case_linear, op_case_linear_bf16, op_case_linear_frozen, op_case_lora_add, op_case_mul, op_case_rms_norm, op_case_rms_norm_groups, op_case_rope_half, op_case_rope_pairs, op_case_scale, op_case_select_rows, op_case_softcap, op_case_split, op_case_split_partly, op_case_swiglu;
+extern const op_case op_case_activation_gelu, op_case_activation_gelu_tanh, op_case_activation_quick_gelu, op_case_activation_silu, op_case_add, op_case_attention, op_case_attention_capped, op_case_attention_sloped, op_case_attention_sparse, op_case_attention_window, op_case_clamp, op_case_dropout, op_case_embed, op_case_gated_gelu, op_case_gated_gelu_tanh, op_case_gated_silu, op_case_head_loss, op_case_layer_norm, op_case_layer_norm_groups, op_case_linear, op_case_linear_bf16, op_case_linear_frozen, op_case_lora_add, op_case_mul, op_case_rms_norm, op_case_rms_norm_groups, op_case_rope_half, op_case_rope_pairs, op_case_scale, op_case_select_rows, op_case_softcap, op_case_split, op_case_split_partly, op_case_swiglu;
 
 /* Tiles of segments of the given lengths, end to end. Returns how many. */
 int64_t op_tiles(const int32_t *lengths, int n, fj_tile *tiles);
