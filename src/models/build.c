@@ -95,8 +95,7 @@ fj_value *fj_build_hidden(fj_build *b, int layers)
 
 fj_value *fj_build_logits(fj_build *b, fj_value *hidden)
 {
-    fj_value *w = fj_build_head(b), *logits;
-    fj_linear(b->g, hidden, &w, NULL, 1, &logits);
+    fj_value *logits = fj_head_logits(b->g, hidden, &(fj_head){ .w = fj_build_head(b) });
     logits->place = FJ_EXTERNAL;
     return logits;
 }

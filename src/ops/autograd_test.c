@@ -82,7 +82,7 @@ void op_record_model(op_rig *rig)
     x = norm(rig, x);
     fj_value *weights = op_floats(rig, FJ_OUT_ROWS, fj_shape_1(44), 71);
     fj_value *wanted = op_ints(rig, FJ_OUT_ROWS, fj_shape_1(44), labels);
-    op_loss_seen(rig, fj_head_loss(g, x, table, wanted, weights), weights);
+    op_loss_seen(rig, fj_head_loss(g, x, &(fj_head){ .w = table }, wanted, weights), weights);
 }
 
 static const op_model whole = { .n_layers = 2 }, adapted = { .n_layers = 2, .is_frozen = true },

@@ -96,8 +96,16 @@ fj_value *fj_attention(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_va
 fj_value *fj_attention_cached(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, fj_value *tables,
                               fj_value *cache, int64_t layer, int64_t n_layers, const fj_attention_shape *shape);
 
-/* Negative log-likelihood of labels (OUT_ROWS) under softmax(h W^T), per row; rows weigh `weights` in the gradient. */
-fj_value *fj_head_loss(fj_graph *g, fj_value *h, fj_value *w, fj_value *labels, fj_value *weights);
+/* logits = softcap(scale * (h W^T + bias)) */
+typedef struct fj_head {
+    fj_value *w, *bias; /* (V,D), (V) or NULL */
+    double    scale;    /* 0 counts as 1 */
+    double    softcap;  /* 0: none */
+} fj_head;
+fj_value *fj_head_logits(fj_graph *g, fj_value *h, const fj_head *head);
+
+/* Negative log-likelihood of labels (OUT_ROWS) under softmax(logits), per row; rows weigh `weights` in the gradient. */
+fj_value *fj_head_loss(fj_graph *g, fj_value *h, const fj_head *head, fj_value *labels, fj_value *weights);
 
 /* Optimizer: norm of all gradients of `params` (then run->grad_norm, and run->clip for max_norm, 0 = off), and AdamW updates. */
 typedef struct fj_adamw_settings {

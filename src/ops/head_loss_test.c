@@ -12,12 +12,85 @@ static void record(op_rig *rig)
              *w = op_learned(rig, FJ_FIXED, fj_shape_2(V, D), 0);
     fj_value *at = op_ints(rig, FJ_OUT_ROWS, fj_shape_1(12), labels),
              *weights = op_floats(rig, FJ_OUT_ROWS, fj_shape_1(12), 77);
-    op_loss_seen(rig, fj_head_loss(op_graph(rig), h, w, at, weights), weights);
+    op_loss_seen(rig, fj_head_loss(op_graph(rig), h, &(fj_head){ .w = w }, at, weights), weights);
 }
 
 const op_case op_case_head_loss = {
     .name = "head_loss", .op = &fj_op_head_loss, .record = record, .rows = 1, .out_rows = ROWS
 };
+
+static void record_capped(op_rig *rig)
+{
+    static const int32_t labels[ROWS] = { 0, 130, 5, 5, 64, 63, 100, 1, 2 };
+    fj_value *h = op_learned(rig, FJ_OUT_ROWS, fj_shape_2(12, D), 0),
+             *w = op_learned(rig, FJ_FIXED, fj_shape_2(V, D), 0), *b = op_learned(rig, FJ_FIXED, fj_shape_1(V), 0);
+    fj_value *at = op_ints(rig, FJ_OUT_ROWS, fj_shape_1(12), labels),
+             *weights = op_floats(rig, FJ_OUT_ROWS, fj_shape_1(12), 77);
+    fj_head head = { .w = w, .bias = b, .scale = 0.5, .softcap = 1.5 };
+    op_loss_seen(rig, fj_head_loss(op_graph(rig), h, &head, at, weights), weights);
+}
+
+const op_case op_case_head_loss_capped = {
+    .name = "head_loss, softcap", .op = &fj_op_head_loss, .record = record_capped, .rows = 1, .out_rows = ROWS
+};
+
+/* A frozen head whose bias alone learns, and a multiplier without a cap. */
+static void record_bias(op_rig *rig)
+{
+    static const int32_t labels[ROWS] = { 3, 9, 0, 10, 4, 10, 6, 7, 2 };
+    fj_value *h = op_floats(rig, FJ_OUT_ROWS, fj_shape_2(12, 8), 5),
+             *w = op_floats(rig, FJ_FIXED, fj_shape_2(11, 8), 6), *b = op_learned(rig, FJ_FIXED, fj_shape_1(11), 0);
+    fj_value *at = op_ints(rig, FJ_OUT_ROWS, fj_shape_1(12), labels),
+             *weights = op_floats(rig, FJ_OUT_ROWS, fj_shape_1(12), 77);
+    fj_head head = { .w = w, .bias = b, .scale = 3 };
+    op_loss_seen(rig, fj_head_loss(op_graph(rig), h, &head, at, weights), weights);
+}
+
+const op_case op_case_head_loss_bias = {
+    .name = "head_loss, bias", .op = &fj_op_head_loss, .record = record_bias, .rows = 1, .out_rows = ROWS
+};
+
+/* The logits of a head, recorded for themselves. */
+static void record_logits(op_rig *rig)
+{
+    fj_head head = { .w = op_learned(rig, FJ_FIXED, fj_shape_2(V, D), 0),
+                     .bias = op_learned(rig, FJ_FIXED, fj_shape_1(V), 0),
+                     .scale = 0.5,
+                     .softcap = 1.5 };
+    op_seen(rig, fj_head_logits(op_graph(rig), op_learned(rig, FJ_OUT_ROWS, fj_shape_2(12, D), 0), &head));
+}
+
+TEST(head_logits_are_scaled_and_capped_and_the_loss_is_theirs)
+{
+    op_rig rig, loss;
+    op_case c = { .name = "logits", .record = record_logits, .rows = 1, .out_rows = ROWS };
+    op_rig_open(&rig, &c, OP_DIRECT);
+    op_rig_open(&loss, &op_case_head_loss_capped, OP_DIRECT);
+    for (int i = 0; i < 3; i++) /* w, b and h were made in another order there */
+        memcpy(rig.learned[i].data, loss.learned[(i + 1) % 3].data, (size_t)rig.learned[i].used * sizeof(float));
+    (void)op_forward(&rig);
+    (void)op_forward(&loss);
+    const float *w = (const float *)(const void *)rig.learned[0].data,
+                *b = (const float *)(const void *)rig.learned[1].data,
+                *h = (const float *)(const void *)rig.learned[2].data;
+    const int32_t *labels = (const int32_t *)(const void *)loss.fixed[0].data;
+    for (int r = 0; r < ROWS; r++) {
+        float wanted[V], nll;
+        double total = 0;
+        for (int v = 0; v < V; v++) {
+            double y = b[v];
+            for (int i = 0; i < D; i++)
+                y += (double)h[r * D + i] * w[v * D + i];
+            wanted[v] = (float)(1.5 * tanh(0.5 * y / 1.5));
+            total += exp(1.5 * tanh(0.5 * y / 1.5));
+        }
+        nll = (float)(log(total) - wanted[labels[r]]);
+        CHECK_NEAR(rig.seen[0].copy + r * V, wanted, V, 1e-6);
+        CHECK_NEAR(loss.seen[0].copy + r, &nll, 1, 1e-6);
+    }
+    op_rig_close(&rig);
+    op_rig_close(&loss);
+}
 
 TEST(head_loss_is_the_negative_log_likelihood_forward_alone_and_with_gradients)
 {
@@ -65,7 +138,7 @@ static void record_large(op_rig *rig)
              *w = op_learned(rig, FJ_FIXED, fj_shape_2(LARGE_V, SMALL_D), 0);
     fj_value *at = op_ints(rig, FJ_OUT_ROWS, fj_shape_1(MORE), labels),
              *weights = op_floats(rig, FJ_OUT_ROWS, fj_shape_1(MORE), 77);
-    op_loss_seen(rig, fj_head_loss(op_graph(rig), h, w, at, weights), weights);
+    op_loss_seen(rig, fj_head_loss(op_graph(rig), h, &(fj_head){ .w = w }, at, weights), weights);
 }
 
 TEST(head_loss_in_chunks_has_the_bits_of_the_chunks_one_by_one)
@@ -122,7 +195,7 @@ TEST(head_loss_refuses_a_head_of_another_width)
              *w = fj_graph_external(g, "lm_head.weight", &fj_f32, FJ_FIXED, fj_shape_2(5, 9)),
              *labels = fj_graph_external(g, "labels", &fj_i32, FJ_OUT_ROWS, fj_shape_1(4)),
              *weights = fj_graph_external(g, "weights", &fj_f32, FJ_OUT_ROWS, fj_shape_1(4));
-    (void)fj_head_loss(g, h, w, labels, weights);
+    (void)fj_head_loss(g, h, &(fj_head){ .w = w }, labels, weights);
     CHECK(err.status == FJ_ERR_SHAPE);
     CHECK_TEXT(err.message, "head_loss: head 'lm_head.weight' takes 9 values, rows have 8");
     fj_graph_free(g);

@@ -28,6 +28,8 @@ static const op_case *const cases[] = {
     &op_case_gated_gelu_tanh,
     &op_case_gated_silu,
     &op_case_head_loss,
+    &op_case_head_loss_bias,
+    &op_case_head_loss_capped,
     &op_case_layer_norm,
     &op_case_layer_norm_groups,
     &op_case_linear,
