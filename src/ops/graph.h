@@ -96,6 +96,26 @@ fj_value *fj_attention(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_va
 fj_value *fj_attention_cached(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, fj_value *tables,
                               fj_value *cache, int64_t layer, int64_t n_layers, const fj_attention_shape *shape);
 
+/* Experts. N rows choose k each; their N*k slots, sorted by (expert, row), make values of (N, k*D): elementwise operations take them
+ * as they are. route.c says more. */
+typedef struct fj_route {
+    int64_t   k;
+    fj_value *weights, *chosen, *place; /* (N,k): f32, expert i32, sorted slot i32 */
+    fj_value *offsets;                  /* (E+1) i32: where each expert's slots begin */
+} fj_route;
+/* norm_order: the weights of a row are divided by their norm of that order; 0: softmax over all experts as it is. */
+fj_route  fj_route_rows(fj_graph *g, fj_value *logits, int64_t k, double norm_order);
+fj_value *fj_spread_rows(fj_graph *g, fj_value *x, const fj_route *route);   /* (N,D) -> sorted slots (N,k*D) */
+fj_value *fj_sort_slots(fj_graph *g, fj_value *x, const fj_route *route);    /* (N,k*D) by row -> sorted */
+fj_value *fj_unsort_slots(fj_graph *g, fj_value *x, const fj_route *route);  /* sorted -> by row */
+fj_value *fj_expert_linear(fj_graph *g, fj_value *x, const fj_route *route, fj_value *w); /* w (E,out,in); sorted in and out */
+fj_value *fj_combine(fj_graph *g, fj_value *x, const fj_route *route, fj_value *bias);    /* sorted -> (N,D), weighed; bias or NULL */
+
+/* The loss for even use: loads are summed layer after layer (before: NULL for the first), then aux (1), external, counts `weight` (1)
+ * times in the gradient. */
+fj_value *fj_expert_load(fj_graph *g, fj_value *before, fj_value *logits, const fj_route *route);
+fj_value *fj_balance_loss(fj_graph *g, fj_value *load, fj_value *weight, int64_t k);
+
 /* logits = softcap(scale * (h W^T + bias)) */
 typedef struct fj_head {
     fj_value *w, *bias; /* (V,D), (V) or NULL */
