@@ -14,7 +14,7 @@ typedef struct fj_activation {
     void (*slope_row)(const fj_kernels *k, float *y, float *slope, const float *x, int64_t n); /* and act'(x) */
 } fj_activation;
 
-extern const fj_activation fj_act_gelu, fj_act_gelu_tanh, fj_act_quick_gelu, fj_act_relu, fj_act_relu2, fj_act_silu;
+extern const fj_activation fj_act_gelu, fj_act_gelu_tanh, fj_act_quick_gelu, fj_act_relu, fj_act_relu2, fj_act_silu, fj_act_softplus;
 
 /* All activations, in alphabetical order, NULL at the end. */
 extern const fj_activation *const fj_activations[];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The curves of activation.h. s is the logistic function, P and p the normal distribution and its density:
  *   silu x s(x)    quick_gelu x s(1.702 x)    gelu x P(x)    gelu_tanh x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3)
- *   relu max(x,0)    relu2 max(x,0)^2
+ *   relu max(x,0)    relu2 max(x,0)^2    softplus log(1 + exp x)
  * x/2 (1 + tanh u) = x s(2u) and x/2 (1 + erf(x / sqrt 2)) = x P(x). Source: Hendrycks and Gimpel 2016. */
+#include <math.h>
 #include <string.h>
 
 #include "ops/activation.h"
@@ -128,6 +129,21 @@ static void relu2_slope(const fj_kernels *k, float *y, float *slope, const float
         slope[i] = x[i] > 0 ? 2 * x[i] : 0;
 }
 
+/* ---- softplus: log(1 + exp x) = max(x, 0) + log(1 + exp -|x|), slope s(x) ---------------------------------------------------- */
+
+static void softplus_row(const fj_kernels *k, float *y, const float *x, int64_t n)
+{
+    (void)k;
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (x[i] < 0 ? 0 : x[i]) + log1pf(expf(-fabsf(x[i])));
+}
+
+static void softplus_slope(const fj_kernels *k, float *y, float *slope, const float *x, int64_t n)
+{
+    k->sigmoid_row(slope, x, 1.0f, n);
+    softplus_row(k, y, x, n);
+}
+
 const fj_activation fj_act_gelu = { "gelu", { "gelu" }, gelu_row, gelu_slope };
 const fj_activation fj_act_gelu_tanh = {
     "gelu_tanh", { "gelu_new", "gelu_pytorch_tanh", "gelu_fast" }, gelu_tanh_row, gelu_tanh_slope
@@ -136,9 +152,11 @@ const fj_activation fj_act_quick_gelu = { "quick_gelu", { "quick_gelu" }, quick_
 const fj_activation fj_act_relu = { "relu", { "relu" }, relu_row, relu_slope };
 const fj_activation fj_act_relu2 = { "relu2", { "relu2" }, relu2_row, relu2_slope };
 const fj_activation fj_act_silu = { "silu", { "silu", "swish" }, silu_row, silu_slope };
+const fj_activation fj_act_softplus = { "softplus", { "softplus" }, softplus_row, softplus_slope };
 
 const fj_activation *const fj_activations[] = {
-    &fj_act_gelu, &fj_act_gelu_tanh, &fj_act_quick_gelu, &fj_act_relu, &fj_act_relu2, &fj_act_silu, NULL,
+    &fj_act_gelu,  &fj_act_gelu_tanh, &fj_act_quick_gelu, &fj_act_relu,
+    &fj_act_relu2, &fj_act_silu,      &fj_act_softplus,   NULL,
 };
 
 const fj_activation *fj_activation_by_name(const char *name)

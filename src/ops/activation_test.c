@@ -65,6 +65,8 @@ static double curve(const fj_activation *act, double x)
         return x / (1 + exp(-1.702 * x));
     if (act == &fj_act_silu)
         return x / (1 + exp(-x));
+    if (act == &fj_act_softplus)
+        return log1p(exp(x));
     double positive = x > 0 ? x : 0;
     return act == &fj_act_relu ? positive : positive * positive;
 }

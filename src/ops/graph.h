@@ -10,6 +10,7 @@
 #include "ops/activation.h"
 #include "ops/attend.h"
 #include "ops/op.h"
+#include "ops/state.h"
 
 typedef struct fj_graph {
     fj_arena  *arena;
@@ -115,6 +116,25 @@ fj_value *fj_combine(fj_graph *g, fj_value *x, const fj_route *route, fj_value *
  * times in the gradient. */
 fj_value *fj_expert_load(fj_graph *g, fj_value *before, fj_value *logits, const fj_route *route);
 fj_value *fj_balance_loss(fj_graph *g, fj_value *load, fj_value *weight, int64_t k);
+
+/* Where a layer of a cached graph keeps its recurrent state: slots (SEQS) i32, one a sequence; values: external, see state.h. */
+typedef struct fj_state {
+    fj_value      *slots, *values;
+    fj_state_shape shape;
+    int64_t        layer; /* of those with a state */
+} fj_state;
+/* Causal convolution of each channel; w (I,C) or (I,1,C), b (I) or NULL. */
+fj_value *fj_conv1d(fj_graph *g, fj_value *u, fj_value *w, fj_value *b, fj_value *tiles);
+fj_value *fj_conv1d_cached(fj_graph *g, fj_value *u, fj_value *w, fj_value *b, fj_value *tiles, const fj_state *state);
+
+typedef struct fj_scan {
+    fj_value *dt, *u; /* (N,I); dt after softplus */
+    fj_value *b, *c;  /* (N,M) */
+    fj_value *a, *d;  /* (I,M), (I) */
+    bool      a_is_log; /* a holds log(-A), as Hugging Face stores it; else A, as GGUF does */
+} fj_scan;
+fj_value *fj_selective_scan(fj_graph *g, const fj_scan *scan, fj_value *tiles);
+fj_value *fj_selective_scan_cached(fj_graph *g, const fj_scan *scan, fj_value *tiles, const fj_state *state);
 
 /* logits = softcap(scale * (h W^T + bias)) */
 typedef struct fj_head {
