@@ -32,7 +32,7 @@ static char *prompt_of(EditLine *edit)
     return (char *)(uintptr_t)(l ? l->prompt : "> ");
 }
 
-static unsigned char on_cancel(EditLine *edit, int c)
+static unsigned char on_cancel(EditLine *edit, wint_t c)
 {
     fj_lines *l = NULL;
     (void)c;
@@ -43,7 +43,7 @@ static unsigned char on_cancel(EditLine *edit, int c)
 }
 
 /* Terminals put ESC [200~ and ESC [201~ around what is pasted: its newlines are a part of the message and do not send it. */
-static unsigned char on_paste(EditLine *edit, int c)
+static unsigned char on_paste(EditLine *edit, wint_t c)
 {
     enum { END = FJ_LEN(paste_end) - 1 };
     size_t n = 0, cap = 0;
@@ -102,9 +102,9 @@ fj_status fj_lines_open(const char *path, fj_lines **out, fj_err *err)
     (void)el_set(l->edit, EL_PROMPT, prompt_of);
     (void)el_set(l->edit, EL_EDITOR, "emacs");
     (void)el_set(l->edit, EL_HIST, history, l->history);
-    (void)el_set(l->edit, EL_ADDFN, "forja-cancel", "leave this line", on_cancel);
+    (void)el_wset(l->edit, EL_ADDFN, L"forja-cancel", L"leave this line", on_cancel); /* el_set would leak copies */
     (void)el_set(l->edit, EL_BIND, "^C", "forja-cancel", NULL);
-    (void)el_set(l->edit, EL_ADDFN, "forja-paste", "take what is pasted as one text", on_paste);
+    (void)el_wset(l->edit, EL_ADDFN, L"forja-paste", L"take what is pasted as one text", on_paste);
     (void)el_set(l->edit, EL_BIND, "\\e[200~", "forja-paste", NULL);
     (void)el_set(l->edit, EL_SIGNAL, 1); /* follows the size of the window */
     (void)el_set(l->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
