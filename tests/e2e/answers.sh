@@ -84,7 +84,7 @@ prompt=$(sed -n 's/.*"prompt_ids": \[\([0-9, ]*\)\].*/\1/p' out | tr -d ' ' | tr
 [ "$(cat out)" = alud, ] && [ "$(cat code)" = 1 ] && grep -q 'error: cannot write to standard output' err
 
 # a conversation
-command -v script >/dev/null || exit 0
+command -v script >/dev/null || { echo "script(1) is missing (Debian: bsdutils)"; exit 1; }
 export XDG_STATE_HOME="$PWD/state" TERM=xterm NO_COLOR=1
 talk() { # what is typed; leaves what the terminal showed in `out`
     got=0
