@@ -100,6 +100,33 @@ fj_json *fj_json_get(const fj_json *v, const char *key)
     return v ? json_object_get(v, key) : NULL;
 }
 
+/* Walks one name, member by member. */
+static fj_json *member_at(const fj_json *v, const char *name, size_t len)
+{
+    const fj_json *at = v;
+    while (at && len) {
+        size_t part = 0;
+        while (part < len && name[part] != '.')
+            part++;
+        at = json_object_getn(at, name, part);
+        name += FJ_MIN(part + 1, len);
+        len -= FJ_MIN(part + 1, len);
+    }
+    return (fj_json *)(uintptr_t)at;
+}
+
+fj_json *fj_json_find(const fj_json *v, const char *names)
+{
+    while (*names) {
+        size_t len = strcspn(names, "|");
+        fj_json *found = member_at(v, names, len);
+        if (found && !json_is_null(found))
+            return found;
+        names += len + (names[len] == '|');
+    }
+    return NULL;
+}
+
 fj_json *fj_json_at(const fj_json *v, size_t index)
 {
     return v ? json_array_get(v, index) : NULL;

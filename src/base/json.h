@@ -35,6 +35,9 @@ bool fj_json_is_null(const fj_json *v); /* null, not "absent" */
 /* Members: NULL when absent or when v is not an object/array (or is NULL). Views. */
 fj_json *fj_json_get(const fj_json *v, const char *key);
 fj_json *fj_json_at(const fj_json *v, size_t index);
+/* The first of several members that is there and not null: names stand between '|', a dot goes into an object
+ * ("n_head|num_attention_heads", "attn_config.clip_qkv"). */
+fj_json *fj_json_find(const fj_json *v, const char *names);
 size_t   fj_json_len(const fj_json *v); /* members of an object or array, else 0 */
 
 /* Walks an object in order: for (void *i = fj_json_first(v); i; i = fj_json_next(v, i)) { fj_json_key(i) fj_json_member(i) } */

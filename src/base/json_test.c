@@ -163,3 +163,16 @@ TEST(json_builds_and_writes_documents)
     fj_json_free(v);
     fj_str_free(&s);
 }
+
+TEST(json_find_takes_the_first_of_several_names_and_goes_into_objects)
+{
+    static const char text[] = "{\"a\": null, \"b\": 1, \"in\": {\"b\": 2, \"deep\": {\"c\": 3}}, \"x\": 4}";
+    fj_json *v = NULL;
+    fj_err err = { 0 };
+    CHECK_OK(fj_json_parse(text, strlen(text), "text", false, &v, &err));
+    CHECK(fj_json_int(fj_json_find(v, "b"), 0) == 1 && fj_json_int(fj_json_find(v, "a|b"), 0) == 1);
+    CHECK(fj_json_int(fj_json_find(v, "c|in.b|b"), 0) == 2 && fj_json_int(fj_json_find(v, "in.deep.c"), 0) == 3);
+    CHECK(!fj_json_find(v, "a") && !fj_json_find(v, "") && !fj_json_find(v, "b.c|in.c|nothing.at.all"));
+    CHECK(!fj_json_find(NULL, "a|b"));
+    fj_json_free(v);
+}

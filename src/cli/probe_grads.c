@@ -62,6 +62,20 @@ static const float *in_peft_order(work *w, const fj_trained *p)
     return out;
 }
 
+/* The gradient as the model's own file has the weight. */
+static const float *in_file_order(work *w, const fj_trained *p, fj_shape *shape)
+{
+    const fj_model *m = w->opened.model;
+    int64_t rows = p->shape.dim[0], cols = fj_shape_cols(&p->shape);
+    if (m->naming != FJ_NAMING_HF || !fj_model_is_transposed(m, p->parameter->weight))
+        return p->gradient;
+    float *out = fj_arena_array(w->arena, (size_t)(rows * cols), sizeof *out);
+    for (int64_t i = 0; out && i < rows * cols; i++)
+        out[i % cols * rows + i / cols] = p->gradient[i];
+    *shape = fj_shape_2(cols, rows);
+    return out;
+}
+
 static fj_status write_gradients(work *w, fj_err *err)
 {
     const settings *s = w->call->settings;
@@ -76,8 +90,8 @@ static fj_status write_gradients(work *w, fj_err *err)
                                          : fj_trained_label(&p),
                                .dtype = &fj_f32,
                                .shape = p.shape,
-                               .data = l ? in_peft_order(w, &p) : p.gradient,
                                .bytes = (size_t)fj_shape_count(&p.shape) * sizeof(float) };
+        list[i].data = l ? in_peft_order(w, &p) : in_file_order(w, &p, &list[i].shape);
         if (!list[i].name || !list[i].data)
             return no_memory(err);
     }
@@ -104,6 +118,9 @@ static fj_status open_trainer(work *w, fj_err *err)
         .adapter = adapter,
         .capacity = { .tokens = w->batch.n_tokens, .segments = w->batch.n_segments, .targets = w->batch.n_targets }
     };
+    for (int64_t i = 0; i < w->batch.n_segments; i++)
+        t.capacity.segment_tokens = FJ_MAX(t.capacity.segment_tokens,
+                                           (int64_t)w->batch.starts[i + 1] - w->batch.starts[i]);
     for (int i = 0; adapter && i < adapter->n; i++)
         adapter->items[i].dropout = 0;
     return fj_trainer_open(w->opened.model, &t, rt->pool, &rt->kernels, &w->trainer, err);

@@ -294,7 +294,7 @@ TEST(gguf_config_keeps_the_window_of_mistral)
 TEST(gguf_config_refuses_what_it_cannot_write)
 {
     static const char *const cases[][2] = {
-        { "{\"model_type\": \"falcon\"}", "model_type 'falcon' has no GGUF architecture that forja writes" },
+        { "{\"model_type\": \"falco\"}", "model_type 'falco' has no GGUF architecture that forja writes" },
         { "{}", "model_type '' has no GGUF architecture that forja writes" },
         { "{\"model_type\": \"llama\"}", "config.json: 'num_hidden_layers' must be a whole number from 1, not 0" },
         { "{\"model_type\": \"llama\", \"num_hidden_layers\": -1}",

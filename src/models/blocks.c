@@ -1,8 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Blocks that families share: projections with their biases and low-rank paths, attention, the gated MLP. */
+ * Blocks that families share: projections with their biases and low-rank paths, norms, attention, MLPs. What a model has (one matrix for
+ * q, k and v or three, biases, norms of q and k) is what its table lists. */
 #include <math.h>
 
 #include "models/build_internal.h"
+
+fj_value *fj_build_need(fj_build *b, const fj_role *role, int layer)
+{
+    const fj_weight *w = fj_model_weight(b->m, role, layer, false);
+    fj_assert(w && "a family asks for a weight that its table does not have");
+    return fj_build_weight(b, w);
+}
+
+static bool has(const fj_build *b, const fj_role *role, int layer)
+{
+    return fj_model_weight(b->m, role, layer, false) != NULL;
+}
+
+/* ---- projections --------------------------------------------------------------------------------------------------------- */
 
 static const fj_lora *lora_of(const fj_build *b, const fj_weight *w)
 {
@@ -46,32 +61,125 @@ void fj_block_project(fj_build *b, fj_value *x, const fj_role *const *roles, int
     add_low_rank(b, x, w, n, out);
 }
 
-fj_value *fj_block_attention(fj_build *b, fj_value *x, int layer)
+fj_value *fj_block_product(fj_build *b, fj_value *x, const fj_role *role, int layer)
 {
-    const fj_hparams *hp = &b->m->hp;
-    const fj_role *qkv[] = { &fj_role_attn_q, &fj_role_attn_k, &fj_role_attn_v }, *output[] = { &fj_role_attn_output };
-    fj_attention_shape s = { .n_heads = hp->n_heads,
-                             .n_kv_heads = hp->n_kv_heads,
-                             .d_head = hp->d_head,
-                             .scale = 1.0 / sqrt((double)hp->d_head),
-                             .window = hp->window };
-    fj_value *p[3], *y;
-    fj_block_project(b, x, qkv, 3, layer, p);
-    p[0] = fj_rope(b->g, p[0], b->rope, hp->n_heads, hp->d_head, hp->rope_half);
-    p[1] = fj_rope(b->g, p[1], b->rope, hp->n_kv_heads, hp->d_head, hp->rope_half);
-    if (b->is_cached)
-        y = fj_attention_cached(b->g, p[0], p[1], p[2], b->tiles, b->tables, b->cache, layer, hp->n_layers, &s);
-    else
-        y = fj_attention(b->g, p[0], p[1], p[2], b->tiles, &s);
-    fj_block_project(b, y, output, 1, layer, &y);
+    fj_value *y;
+    fj_block_project(b, x, &role, 1, layer, &y);
     return y;
 }
 
+/* ---- norms --------------------------------------------------------------------------------------------------------------- */
+
+fj_value *fj_block_norm(fj_build *b, fj_value *x, const fj_role *role, int layer)
+{
+    const fj_hparams *hp = &b->m->hp;
+    fj_value *w = fj_build_need(b, role, layer), *bias = fj_build_weight(b, fj_model_weight(b->m, role, layer, true));
+    return hp->is_layer_norm ? fj_layer_norm(b->g, x, w, bias, hp->norm_eps, hp->norm_offset)
+                             : fj_rms_norm(b->g, x, w, hp->norm_eps, hp->norm_offset);
+}
+
+/* Each head by itself. */
+static fj_value *norm_heads(fj_build *b, fj_value *x, const fj_role *role, int layer)
+{
+    const fj_hparams *hp = &b->m->hp;
+    fj_value *w = fj_build_need(b, role, layer), *bias = fj_build_weight(b, fj_model_weight(b->m, role, layer, true));
+    return hp->is_layer_norm ? fj_layer_norm_groups(b->g, x, w, bias, hp->d_head, hp->norm_eps, hp->norm_offset)
+                             : fj_rms_norm_groups(b->g, x, w, hp->d_head, hp->norm_eps, hp->norm_offset);
+}
+
+/* ---- attention ------------------------------------------------------------------------------------------------------------ */
+
+/* Rows of a fused matrix: groups of query heads with their k and v, or all q, all k, all v, which is one group of H, G and G heads. */
+static void split_qkv(fj_build *b, fj_value *x, fj_value *p[3])
+{
+    const fj_hparams *hp = &b->m->hp;
+    int64_t groups = hp->qkv_by_group ? hp->n_kv_heads : 1, d = hp->d_head;
+    int64_t q = hp->n_heads / groups * d, k = hp->n_kv_heads / groups * d;
+    const int64_t offsets[] = { 0, q, q + k }, widths[] = { q, k, k };
+    fj_split(b->g, x, groups, q + 2 * k, 3, offsets, widths, p);
+}
+
+void fj_block_qkv(fj_build *b, fj_value *x, int layer, fj_value *p[3])
+{
+    const fj_role *three[] = { &fj_role_attn_q, &fj_role_attn_k, &fj_role_attn_v };
+    double clip = b->m->hp.clip_qkv;
+    bool is_fused = has(b, &fj_role_attn_qkv, layer);
+    fj_value *whole = is_fused ? fj_block_product(b, x, &fj_role_attn_qkv, layer) : NULL;
+    if (!is_fused)
+        fj_block_project(b, x, three, 3, layer, p);
+    if (is_fused)
+        split_qkv(b, clip > 0 ? fj_clamp(b->g, whole, -clip, clip) : whole, p);
+    for (int i = 0; i < 3 && clip > 0 && !is_fused; i++)
+        p[i] = fj_clamp(b->g, p[i], -clip, clip);
+}
+
+void fj_block_rope(fj_build *b, int layer, fj_value *p[3])
+{
+    const fj_hparams *hp = &b->m->hp;
+    if (!b->rope)
+        return;
+    fj_value *table = fj_layers_has(&hp->windowed, layer) ? b->rope_local : b->rope;
+    p[0] = fj_rope(b->g, p[0], table, hp->n_heads, hp->d_head, hp->rope_half);
+    p[1] = fj_rope(b->g, p[1], table, hp->n_kv_heads, hp->d_head, hp->rope_half);
+}
+
+fj_attention_shape fj_block_attention_shape(const fj_build *b, int layer)
+{
+    const fj_hparams *hp = &b->m->hp;
+    fj_attention_shape s = { .n_heads = hp->n_heads,
+                             .n_kv_heads = hp->n_kv_heads,
+                             .d_head = hp->d_head,
+                             .scale = hp->attn_scale / (hp->scale_by_layer ? layer + 1 : 1),
+                             .window = fj_layers_has(&hp->windowed, layer) ? hp->window : 0,
+                             .softcap = hp->attn_softcap,
+                             .slopes = b->m->alibi };
+    if (fj_layers_has(&hp->sparse.layers, layer)) {
+        s.block_rows = hp->sparse.block;
+        s.local_blocks = hp->sparse.local;
+        s.vertical_stride = hp->sparse.stride;
+        s.head_offset = hp->sparse.is_same_in_heads ? 0 : FJ_MAX(1, hp->sparse.stride / hp->n_heads);
+    }
+    return s;
+}
+
+fj_value *fj_block_attend(fj_build *b, int layer, fj_value *const p[3], const fj_attention_shape *s)
+{
+    fj_value *y = b->is_cached ? fj_attention_cached(b->g, p[0], p[1], p[2], b->tiles, b->tables, b->cache, layer,
+                                                     b->m->hp.n_layers, s)
+                               : fj_attention(b->g, p[0], p[1], p[2], b->tiles, s);
+    return fj_block_product(b, y, &fj_role_attn_output, layer);
+}
+
+fj_value *fj_block_attention(fj_build *b, fj_value *x, int layer)
+{
+    fj_value *p[3];
+    fj_attention_shape s = fj_block_attention_shape(b, layer);
+    fj_block_qkv(b, x, layer, p);
+    if (has(b, &fj_role_attn_q_norm, layer)) {
+        p[0] = norm_heads(b, p[0], &fj_role_attn_q_norm, layer);
+        p[1] = norm_heads(b, p[1], &fj_role_attn_k_norm, layer);
+    }
+    fj_block_rope(b, layer, p);
+    return fj_block_attend(b, layer, p, &s);
+}
+
+/* ---- MLPs ----------------------------------------------------------------------------------------------------------------- */
+
 fj_value *fj_block_gated_mlp(fj_build *b, fj_value *x, int layer)
 {
-    const fj_role *gate_up[] = { &fj_role_ffn_gate, &fj_role_ffn_up }, *down[] = { &fj_role_ffn_down };
-    fj_value *p[2], *y;
-    fj_block_project(b, x, gate_up, 2, layer, p);
-    fj_block_project(b, fj_swiglu(b->g, p[0], p[1]), down, 1, layer, &y);
-    return y;
+    const fj_role *gate_up[] = { &fj_role_ffn_gate, &fj_role_ffn_up };
+    int64_t f = b->m->hp.d_ff;
+    const int64_t offsets[] = { 0, f }, widths[] = { f, f };
+    fj_value *p[2];
+    if (has(b, &fj_role_ffn_gate, layer))
+        fj_block_project(b, x, gate_up, 2, layer, p);
+    else /* one matrix: the rows of gate, then those of up */
+        fj_split(b->g, fj_block_product(b, x, &fj_role_ffn_up, layer), 1, 2 * f, 2, offsets, widths, p);
+    return fj_block_product(b, fj_gated(b->g, p[0], p[1], b->m->hp.act), &fj_role_ffn_down, layer);
+}
+
+fj_value *fj_block_mlp(fj_build *b, fj_value *x, int layer)
+{
+    fj_value *h = fj_activate(b->g, fj_block_product(b, x, &fj_role_ffn_up, layer), b->m->hp.act);
+    return fj_block_product(b, h, &fj_role_ffn_down, layer);
 }

@@ -9,6 +9,7 @@
 void fj_build_start(fj_build *b, const fj_build_sizes *s)
 {
     fj_graph *g = b->g;
+    b->length = s->length;
     b->ids = fj_graph_external(g, "ids", &fj_i32, FJ_ROWS, fj_shape_1(s->rows));
     b->pos = fj_graph_external(g, "positions", &fj_i32, FJ_ROWS, fj_shape_1(s->rows));
     b->tiles = fj_graph_external(g, "tiles", &fj_i32, FJ_TILES,
@@ -60,32 +61,38 @@ fj_value *fj_build_lora_half(fj_build *b, const fj_lora *l, bool is_b)
     return v;
 }
 
-static fj_value *must_have(fj_build *b, const fj_role *role, int layer)
+static fj_value *table_of(fj_build *b, const fj_rope_of_model *r)
 {
-    const fj_weight *w = fj_model_weight(b->m, role, layer, false);
-    fj_assert(w && "a family asks for a weight that its table does not have");
-    return fj_build_weight(b, w);
+    return fj_rope_table(b->g, b->pos, r->inverse, b->m->hp.d_rope, r->mscale);
 }
 
-fj_value *fj_build_head(fj_build *b)
+static void add_positions(fj_build *b, int64_t length)
 {
-    return fj_build_weight(b, fj_model_head(b->m));
+    const fj_model *m = b->m;
+    bool is_long = m->rope_long.inverse && (double)length > m->hp.rope_original;
+    if (!m->hp.d_rope)
+        return;
+    b->rope = table_of(b, is_long ? &m->rope_long : &m->rope);
+    b->rope_local = m->rope_local.inverse ? table_of(b, &m->rope_local) : b->rope;
 }
 
-fj_value *fj_block_norm(fj_build *b, fj_value *x, const fj_role *role, int layer)
+static fj_value *embed(fj_build *b)
 {
-    return fj_rms_norm(b->g, x, must_have(b, role, layer), b->m->hp.norm_eps, 0);
+    double scale = b->m->hp.embd_scale;
+    fj_value *x = fj_embed(b->g, b->ids, fj_build_need(b, &fj_role_token_embd, -1));
+    return scale > 0 ? fj_scale(b->g, x, scale) : x;
 }
 
 fj_value *fj_build_hidden(fj_build *b, int layers)
 {
-    const fj_hparams *hp = &b->m->hp;
-    bool is_whole = layers < 0 || layers >= hp->n_layers;
-    b->rope = fj_rope_table(b->g, b->pos, b->m->rope_inverse, hp->d_head, 1.0);
-    fj_value *x = fj_embed(b->g, b->ids, must_have(b, &fj_role_token_embd, -1));
-    for (int layer = 0; layer < (is_whole ? hp->n_layers : layers); layer++) {
+    const fj_family *family = b->m->family;
+    int n = (int)b->m->hp.n_layers;
+    bool is_whole = layers < 0 || layers >= n;
+    add_positions(b, b->length);
+    fj_value *x = family->embed ? family->embed(b) : embed(b);
+    for (int layer = 0; layer < (is_whole ? n : layers); layer++) {
         b->g->layer = layer;
-        x = b->m->family->block(b, x, layer);
+        x = family->block(b, x, layer);
     }
     b->g->layer = -1;
     if (b->select)
@@ -93,9 +100,46 @@ fj_value *fj_build_hidden(fj_build *b, int layers)
     return is_whole ? fj_block_norm(b, x, &fj_role_output_norm, -1) : x;
 }
 
+static fj_head head_of(fj_build *b)
+{
+    const fj_hparams *hp = &b->m->hp;
+    fj_head head = { .w = fj_build_weight(b, fj_model_head(b->m)) };
+    if (hp->n_labels) /* scores are as they come */
+        return head;
+    head.bias = fj_build_weight(b, fj_model_weight(b->m, &fj_role_output, -1, true));
+    head.scale = hp->logit_scale;
+    head.softcap = hp->logit_softcap;
+    return head;
+}
+
+/* Each step of the way is external and lies where the last one does: rows of a vocabulary are not to be had twice. */
+static fj_value *outside(fj_build *b, fj_value *v)
+{
+    v->place = FJ_EXTERNAL;
+    b->logits[b->n_logits++] = v;
+    return v;
+}
+
 fj_value *fj_build_logits(fj_build *b, fj_value *hidden)
 {
-    fj_value *logits = fj_head_logits(b->g, hidden, &(fj_head){ .w = fj_build_head(b) });
-    logits->place = FJ_EXTERNAL;
-    return logits;
+    fj_head head = head_of(b);
+    fj_value *y;
+    b->n_logits = 0;
+    fj_linear(b->g, hidden, &head.w, &head.bias, 1, &y);
+    y = outside(b, y);
+    if (head.scale != 0 && head.scale != 1)
+        y = outside(b, fj_scale(b->g, y, head.scale));
+    return head.softcap > 0 ? outside(b, fj_softcap(b->g, y, head.softcap)) : y;
+}
+
+void fj_build_bind_logits(fj_build *b, float *data)
+{
+    for (int i = 0; i < b->n_logits; i++)
+        b->logits[i]->data = data;
+}
+
+fj_value *fj_build_loss(fj_build *b, fj_value *hidden, fj_value *labels, fj_value *weights)
+{
+    fj_head head = head_of(b);
+    return fj_head_loss(b->g, hidden, &head, labels, weights);
 }

@@ -22,7 +22,10 @@ struct fj_build {
     bool  is_cached;           /* attention over the cache, else over the pass */
     /* inputs, external; made by fj_build_start */
     fj_value *ids, *pos, *tiles, *tables, *cache, *select;
-    fj_value *rope;
+    fj_value *rope, *rope_local; /* angles; of layers with a window */
+    int64_t length;            /* positions that sequences will have: longrope chooses by it */
+    fj_value *logits[3];       /* as the product gives them, multiplied, capped: all in one place */
+    int n_logits;
     fj_parameter *params;      /* in the arena of g */
     int n_params, cap_params;
     double dropout_scale;      /* 1 when training, 0 when evaluating */
@@ -30,6 +33,7 @@ struct fj_build {
 
 typedef struct fj_build_sizes {
     int64_t rows, out_rows, tiles; /* capacities; out_rows 0: every row goes to the head */
+    int64_t length;                /* of the longest sequence */
     int64_t seqs, pages_per_seq;   /* of a cached graph */
     const fj_dtype *cache_dtype;
 } fj_build_sizes;
@@ -40,17 +44,28 @@ void fj_build_start(fj_build *b, const fj_build_sizes *sizes);
 /* Embedding and blocks up to `layers` of them (-1: all), then, for all, the rows that the head looks at and the final norm. */
 fj_value *fj_build_hidden(fj_build *b, int layers);
 
-/* Logits of hidden rows: external, to be bound. */
+/* Logits of hidden rows, external: to be bound by the second. */
 fj_value *fj_build_logits(fj_build *b, fj_value *hidden);
+void      fj_build_bind_logits(fj_build *b, float *data);
 
-/* The head's matrix as a value (a parameter when it learns). */
-fj_value *fj_build_head(fj_build *b);
+/* Negative log-likelihood of labels for hidden rows, each weighed in the gradient. */
+fj_value *fj_build_loss(fj_build *b, fj_value *hidden, fj_value *labels, fj_value *weights);
 
 /* ---- blocks that families share ------------------------------------------------------------------------------------ */
+fj_value *fj_build_need(fj_build *b, const fj_role *role, int layer); /* a weight that the model must have */
 fj_value *fj_block_norm(fj_build *b, fj_value *x, const fj_role *role, int layer);
 /* Products of x with up to three roles, biases and low-rank paths included. */
 void      fj_block_project(fj_build *b, fj_value *x, const fj_role *const *roles, int n, int layer, fj_value **out);
-fj_value *fj_block_attention(fj_build *b, fj_value *x, int layer); /* q k v, rope, attention, output */
-fj_value *fj_block_gated_mlp(fj_build *b, fj_value *x, int layer); /* down(silu(gate x) * up x) */
+fj_value *fj_block_product(fj_build *b, fj_value *x, const fj_role *role, int layer);
+
+/* q k v, norms of their heads, rope, attention, output: the whole, and its parts for families that do something between. */
+fj_value *fj_block_attention(fj_build *b, fj_value *x, int layer);
+void      fj_block_qkv(fj_build *b, fj_value *x, int layer, fj_value *qkv[3]);
+void      fj_block_rope(fj_build *b, int layer, fj_value *qkv[3]);
+fj_attention_shape fj_block_attention_shape(const fj_build *b, int layer);
+fj_value *fj_block_attend(fj_build *b, int layer, fj_value *const qkv[3], const fj_attention_shape *s);
+
+fj_value *fj_block_gated_mlp(fj_build *b, fj_value *x, int layer); /* down(act(gate x) * up x) */
+fj_value *fj_block_mlp(fj_build *b, fj_value *x, int layer);       /* down(act(up x)) */
 
 #endif

@@ -12,34 +12,108 @@ typedef struct fj_model fj_model;
 typedef struct fj_build fj_build;
 
 /* Scaling of the rotary frequencies; reference: decoders sheet, 0.1. */
-typedef enum fj_rope_kind { FJ_ROPE_PLAIN, FJ_ROPE_LINEAR, FJ_ROPE_LLAMA3 } fj_rope_kind;
+typedef enum fj_rope_kind { FJ_ROPE_PLAIN, FJ_ROPE_LINEAR, FJ_ROPE_LLAMA3, FJ_ROPE_LONG } fj_rope_kind;
+
+enum { FJ_MOST_LAYERS = 4096 };
+
+/* A set of layers. */
+typedef struct fj_layers {
+    uint64_t bits[FJ_MOST_LAYERS / 64];
+} fj_layers;
+
+static inline bool fj_layers_has(const fj_layers *s, int64_t layer)
+{
+    return s->bits[layer / 64] >> layer % 64 & 1;
+}
+
+static inline void fj_layers_add(fj_layers *s, int64_t layer)
+{
+    s->bits[layer / 64] |= (uint64_t)1 << layer % 64;
+}
+
+/* Attention over blocks: the nearest `local` and every stride-th, in these layers. */
+typedef struct fj_sparse {
+    int64_t   block, local, stride;
+    bool      is_same_in_heads;
+    fj_layers layers;
+} fj_sparse;
 
 typedef struct fj_hparams {
     int64_t n_layers, d_model, n_heads, n_kv_heads, d_head, d_ff, n_vocab, n_ctx;
-    double  norm_eps, rope_theta;
-    fj_rope_kind rope_kind;
-    double  rope_factor, rope_low, rope_high, rope_original;
-    bool    rope_half;     /* pairs (j, j+r/2); false: (2j, 2j+1), as GGUF files of llama want */
-    int64_t window;        /* 0: none */
+    int64_t n_labels;      /* above 0: the head gives so many scores, not logits */
     bool    is_tied;       /* the head is the embedding */
     bool    has_attn_bias, has_mlp_bias;
+    bool    has_norm_bias; /* of layer norms */
+    bool    has_qk_norm;
+    bool    has_fused_qkv; /* q, k and v are one matrix */
+    bool    qkv_by_group;  /* of such a matrix: for each key head its query heads, then k, then v; else all q, all k, all v */
+    bool    has_second_norm; /* of the two that a parallel block may have */
+    const fj_activation *act; /* of the MLP */
+    /* norms */
+    bool    is_layer_norm; /* the mean is taken off; else RMS */
+    double  norm_eps;
+    double  norm_offset;   /* added to the stored weight: 1 where files hold w and mean 1 + w */
+    /* positions */
+    double  rope_theta;
+    int64_t d_rope;        /* rotated values of a head; 0: no rope */
+    bool    rope_half;     /* pairs (j, j+r/2); false: (2j, 2j+1), as GGUF files of llama want */
+    fj_rope_kind rope_kind;
+    double  rope_factor, rope_low, rope_high, rope_original;
+    double  rope_mscale, rope_mscale_long; /* of cos and sin, short and long; 0 counts as 1 */
+    const fj_json *rope_short, *rope_long; /* divisors of longrope: views of the configuration */
+    double  rope_theta_local; /* of the layers with a window, where they have their own; 0: the same rope */
+    double  alibi;         /* largest power of the slopes, 8 in all known models; 0: none */
+    bool    alibi_before;  /* added to q.k before the scale, the slopes rounded to bf16 */
+    /* attention */
+    double  attn_scale;    /* 0 of a family's: 1/sqrt(d_head) */
+    bool    scale_by_layer; /* over the layer's number, from 1 */
+    double  attn_softcap, clip_qkv; /* 0: none */
+    int64_t window;        /* keys a query sees, itself included; 0: all */
+    fj_layers windowed;    /* the layers with a window */
+    fj_sparse sparse;
+    /* the way through */
+    double  gate_limit;    /* of a gated MLP's factors; 0: none */
+    bool    is_parallel;   /* attention and MLP read the same residual */
+    bool    residual_is_normed; /* the residual is what the norm gives */
+    double  embd_scale, logit_scale, logit_softcap; /* 0: none */
 } fj_hparams;
 
 /* Dimensions of weights in terms of hyper-parameters: the planner has no file to look at. */
-typedef enum fj_dim { FJ_DIM_NONE, FJ_DIM_VOCAB, FJ_DIM_MODEL, FJ_DIM_FF, FJ_DIM_Q, FJ_DIM_KV, FJ_DIM_HALF_HEAD } fj_dim;
+typedef enum fj_dim {
+    FJ_DIM_NONE,
+    FJ_DIM_VOCAB,
+    FJ_DIM_MODEL,
+    FJ_DIM_FF,
+    FJ_DIM_2FF,
+    FJ_DIM_Q,
+    FJ_DIM_KV,
+    FJ_DIM_QKV,
+    FJ_DIM_HEAD,
+    FJ_DIM_HEADS,
+    FJ_DIM_KV_HEADS,
+    FJ_DIM_CTX,
+    FJ_DIM_HALF_ROPE,
+    FJ_DIM_LABELS,
+} fj_dim;
 
-/* A change of layout between Hugging Face's bytes and GGUF's: a permutation of rows, so that it works on quantized blocks and can
- * be undone. Fills from[i] = the Hugging Face row that lies at GGUF row i, for n rows. */
+/* A change of layout or of values between Hugging Face's bytes and GGUF's. Rows are permuted whole, so that it works on quantized
+ * blocks and can be undone: rows fills from[i] = the Hugging Face row that lies at GGUF row i, for n rows (NULL: none is moved).
+ * to_gguf and to_hf map single values (NULL: as they are); only vectors have them. */
 typedef struct fj_rewrite {
     const char *name;
     void (*rows)(const fj_hparams *hp, int64_t n, int64_t *from);
+    float (*to_gguf)(float x);
+    float (*to_hf)(float x);
 } fj_rewrite;
 
+extern const fj_rewrite fj_rewrite_rope_pairs; /* halves of a head to pairs */
+extern const fj_rewrite fj_rewrite_qkv;        /* groups to all q, all k, all v */
+extern const fj_rewrite fj_rewrite_plus_one;   /* norms: GGUF has the 1 added */
+
 enum {
-    FJ_TIED_OUTPUT = 1, /* absent when the head is the embedding */
-    FJ_ATTN_BIAS = 2,   /* there only with has_attn_bias */
-    FJ_MLP_BIAS = 4,
-    FJ_GGUF_ONLY = 8,   /* an optional tensor of GGUF files that holds what config.json says elsewhere */
+    FJ_TIED_OUTPUT = 1,   /* absent when the head is the embedding */
+    FJ_GGUF_ONLY = 2,     /* an optional tensor of GGUF files that holds what config.json says elsewhere */
+    FJ_HF_TRANSPOSED = 4, /* Hugging Face's file has (in, out) */
 };
 
 typedef struct fj_weight_row {
@@ -47,25 +121,43 @@ typedef struct fj_weight_row {
     const char       *hf;  /* {} is the layer */
     fj_dim            dim[2];
     bool              is_bias;
+    bool            (*only_if)(const fj_hparams *hp); /* NULL: always */
     unsigned          flags;
     const fj_rewrite *gguf_rewrite;
+    const fj_role    *part_of;       /* older GGUF files have the rows in a matrix of this role, */
+    fj_dim            part_after[2]; /* behind so many others */
 } fj_weight_row;
+
+/* For only_if. */
+bool fj_if_attn_bias(const fj_hparams *hp);
+bool fj_if_mlp_bias(const fj_hparams *hp);
+bool fj_if_norm_bias(const fj_hparams *hp);
+bool fj_if_qk_norm(const fj_hparams *hp);
+bool fj_if_fused_qkv(const fj_hparams *hp);
+bool fj_if_split_qkv(const fj_hparams *hp);
+bool fj_if_sequential(const fj_hparams *hp);
+bool fj_if_second_norm(const fj_hparams *hp);
+bool fj_if_one_norm(const fj_hparams *hp);
+bool fj_if_rope(const fj_hparams *hp);
+bool fj_if_no_alibi(const fj_hparams *hp);
 
 typedef struct fj_family {
     const char           *name;
-    const char           *gguf_arch;
     const char *const    *model_types; /* of config.json; NULL at the end */
     const fj_weight_row  *weights;     /* role NULL at the end */
     const char *const    *ignored;     /* substrings of tensors that files carry and nobody needs; NULL at the end */
+    const char           *prefix;      /* of Hugging Face's names; files without it are read too, and written as they were */
+    bool                  is_tied;     /* what an absent tie_word_embeddings means */
     /* Reads config.json's vocabulary. naming says whose bytes the weights are. FJ_ERR_FORMAT names the key that is wrong. */
     fj_status (*hparams)(const fj_json *config, fj_naming naming, fj_hparams *out, fj_err *err);
+    fj_value *(*embed)(fj_build *b);   /* NULL: the rows of token_embd, times embd_scale */
     fj_value *(*block)(fj_build *b, fj_value *x, int layer);
 } fj_family;
 
-extern const fj_family fj_family_llama;
+extern const fj_family fj_family_bloom, fj_family_cohere, fj_family_dclm, fj_family_falcon, fj_family_gemma, fj_family_gemma2, fj_family_gemma3, fj_family_gpt2, fj_family_gpt_neox, fj_family_llama, fj_family_mpt, fj_family_nemotron, fj_family_phi, fj_family_phi3, fj_family_phi3small, fj_family_qwen2, fj_family_qwen3;
 extern const fj_family *const fj_families[]; /* NULL at the end */
 
-/* The family of a model_type (or GGUF architecture); FJ_ERR_FORMAT names the nearest known. */
+/* The family of a model_type; FJ_ERR_FORMAT names the nearest known. */
 fj_status fj_family_of(const fj_json *config, const fj_family **out, fj_err *err);
 
 int64_t fj_dim_size(const fj_hparams *hp, fj_dim dim);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From a source's names to roles, every shape checked. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +22,18 @@ static const fj_weight_row *row_of(const fj_model *m, const fj_weight *w)
     return m->rows[w - m->weights];
 }
 
+/* A row's name in the form that the file has: with the family's prefix or without. */
+static const char *pattern_of(const fj_model *m, const fj_weight_row *row)
+{
+    const char *prefix = m->family->prefix;
+    bool drops = m->has_no_prefix && prefix && !strncmp(row->hf, prefix, strlen(prefix));
+    return drops ? row->hf + strlen(prefix) : row->hf;
+}
+
 const char *fj_model_hf_name(const fj_model *m, const fj_weight *w)
 {
     const fj_weight_row *row = row_of(m, w);
-    return row->hf ? name_of(m->arena, row->hf, w->layer) : NULL;
+    return row->hf ? name_of(m->arena, pattern_of(m, row), w->layer) : NULL;
 }
 
 const char *fj_model_gguf_name(const fj_model *m, const fj_weight *w)
@@ -36,19 +45,22 @@ const char *fj_model_gguf_name(const fj_model *m, const fj_weight *w)
 bool fj_model_row_order(const fj_model *m, const fj_weight *w, int64_t *from)
 {
     const fj_weight_row *row = row_of(m, w);
-    if (m->naming != FJ_NAMING_GGUF || !row->gguf_rewrite)
+    if (m->naming != FJ_NAMING_GGUF || !row->gguf_rewrite || !row->gguf_rewrite->rows)
         return false;
     row->gguf_rewrite->rows(&m->hp, w->shape.dim[0], from);
     return true;
 }
 
+/* In place of the head of a model that classifies. */
+static const fj_weight_row score_row = { &fj_role_score, "score.weight", { FJ_DIM_LABELS, FJ_DIM_MODEL } };
+
 static bool is_in_model(const fj_hparams *hp, const fj_weight_row *row, bool planned)
 {
+    if (row->role == &fj_role_output && hp->n_labels)
+        return false;
     if ((row->flags & FJ_TIED_OUTPUT) && hp->is_tied)
         return false;
-    if ((row->flags & FJ_ATTN_BIAS) && !hp->has_attn_bias)
-        return false;
-    if ((row->flags & FJ_MLP_BIAS) && !hp->has_mlp_bias)
+    if (row->only_if && !row->only_if(hp))
         return false;
     return !((row->flags & FJ_GGUF_ONLY) && planned);
 }
@@ -60,10 +72,32 @@ static fj_shape shape_of(const fj_hparams *hp, const fj_weight_row *row)
     return fj_shape_2(fj_dim_size(hp, row->dim[0]), fj_dim_size(hp, row->dim[1]));
 }
 
+bool fj_model_is_transposed(const fj_model *m, const fj_weight *w)
+{
+    return (row_of(m, w)->flags & FJ_HF_TRANSPOSED) != 0;
+}
+
+/* A private copy of a matrix that the file has as (in, out). */
+static fj_status turn(fj_model *m, fj_weight *w, fj_err *err)
+{
+    size_t size = (size_t)w->dtype->block_bytes;
+    int64_t rows = w->shape.dim[0], cols = w->shape.dim[1];
+    unsigned char *copy = fj_arena_take(m->arena, w->stored->bytes);
+    const unsigned char *from = w->data;
+    if (!copy)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a copy of '%s'", w->name);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++)
+            memcpy(copy + (size_t)(r * cols + c) * size, from + (size_t)(c * rows + r) * size, size);
+    w->data = copy;
+    m->source->give_back(m->source, w->stored);
+    return FJ_OK;
+}
+
 /* Kernels read f32 vectors, and scalar code reads f32 through aligned pointers: such tensors get a private copy. */
 static fj_status widen(fj_model *m, fj_weight *w, fj_err *err)
 {
-    bool is_vector = w->shape.rank == 1;
+    bool is_vector = w->shape.rank == 1 || w->role->is_norm;
     bool is_aligned = ((uintptr_t)w->data % (w->dtype == &fj_f32 ? 4 : w->dtype->block_len > 1 ? 1 : 2)) == 0;
     if ((!is_vector || w->dtype == &fj_f32) && is_aligned)
         return FJ_OK;
@@ -85,10 +119,12 @@ static fj_status widen(fj_model *m, fj_weight *w, fj_err *err)
 static fj_status attach(fj_model *m, fj_weight *w, const fj_tensor *t, fj_err *err)
 {
     char got[96], wanted[96];
-    if (!fj_shape_equal(&t->shape, &w->shape))
+    bool is_turned = m->naming == FJ_NAMING_HF && fj_model_is_transposed(m, w);
+    fj_shape shape = is_turned ? fj_shape_2(w->shape.dim[1], w->shape.dim[0]) : w->shape;
+    if (!fj_shape_equal(&t->shape, &shape))
         return fj_fail(err, FJ_ERR_SHAPE, "%s: '%s' is %s, config says %s", m->source->path, t->name,
-                       fj_shape_text(&t->shape, got), fj_shape_text(&w->shape, wanted));
-    if (!t->dtype->is_float && !t->dtype->is_quantized)
+                       fj_shape_text(&t->shape, got), fj_shape_text(&shape, wanted));
+    if (!t->dtype->is_float && (!t->dtype->is_quantized || is_turned))
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type %s, which is no type of weights", m->source->path,
                        t->name, t->dtype->name);
     if (t->shape.rank == 1 && fj_shape_count(&t->shape) % t->dtype->block_len)
@@ -97,19 +133,62 @@ static fj_status attach(fj_model *m, fj_weight *w, const fj_tensor *t, fj_err *e
     w->name = t->name;
     w->dtype = t->dtype;
     w->data = t->data;
-    return widen(m, w, err);
+    return is_turned ? turn(m, w, err) : widen(m, w, err);
+}
+
+/* Rows of a matrix that older files have in one piece. */
+static fj_status attach_part(fj_model *m, fj_weight *w, const fj_weight_row *row, bool *found, fj_err *err)
+{
+    const char *name = row->part_of ? name_of(m->arena, row->part_of->gguf, w->layer) : NULL;
+    name = name ? fj_arena_printf(m->arena, "%s.%s", name, w->is_bias ? "bias" : "weight") : NULL;
+    const fj_tensor *whole = name ? m->source->find(m->source, name) : NULL;
+    int64_t first = fj_dim_size(&m->hp, row->part_after[0]) + fj_dim_size(&m->hp, row->part_after[1]);
+    int64_t n = w->shape.dim[0];
+    size_t stride = 0;
+    *found = whole != NULL;
+    if (!whole)
+        return FJ_OK;
+    fj_tensor *part = fj_arena_take(m->arena, sizeof *part);
+    if (!part)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a part of '%s'", name);
+    *part = *whole;
+    bool fits = whole->shape.rank == w->shape.rank && first + n <= whole->shape.dim[0] &&
+                fj_dtype_bytes(whole->dtype, whole->shape.rank == 1 ? 1 : fj_shape_cols(&whole->shape), &stride);
+    if (fits) { /* else attach tells what is wrong */
+        part->shape.dim[0] = n;
+        part->data = (const unsigned char *)whole->data + (size_t)first * stride;
+        part->bytes = (size_t)n * stride;
+    }
+    fj_status st = attach(m, w, part, err);
+    w->stored = whole;
+    return st;
 }
 
 static fj_status find(fj_model *m, fj_weight *w, const fj_weight_row *row, fj_err *err)
 {
     const char *name = m->naming == FJ_NAMING_GGUF ? fj_model_gguf_name(m, w) : fj_model_hf_name(m, w);
     const fj_tensor *t = name ? m->source->find(m->source, name) : NULL;
+    bool found = false;
     if (t)
         return attach(m, w, t, err);
+    if (m->naming == FJ_NAMING_GGUF) {
+        fj_status st = attach_part(m, w, row, &found, err);
+        if (st || found)
+            return st;
+    }
     if (row->flags & FJ_GGUF_ONLY)
         return FJ_OK;
     (void)fj_fail(err, FJ_ERR_FORMAT, "%s: no tensor '%s'", m->source->path, name ? name : "?");
     return fj_hint(err, "the file is not complete, or its config.json belongs to another model");
+}
+
+/* The name of the head in Hugging Face form; NULL for a family whose embedding is always the head. */
+static const char *hf_head(const fj_model *m)
+{
+    for (const fj_weight_row *row = m->family->weights; row->role; row++)
+        if (row->role == &fj_role_output && !row->is_bias)
+            return pattern_of(m, row);
+    return NULL;
 }
 
 /* Every tensor of the source must have been taken, or be one that files carry for nobody. */
@@ -121,6 +200,7 @@ static fj_status check_rest(const fj_model *m, fj_err *err)
     if (!is_taken)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %zu tensors", n);
     const fj_tensor *first = n ? m->source->at(m->source, 0) : NULL;
+    const char *head = hf_head(m);
     for (int i = 0; i < m->n_weights; i++)
         if (m->weights[i].stored)
             is_taken[m->weights[i].stored - first] = true;
@@ -129,7 +209,7 @@ static fj_status check_rest(const fj_model *m, fj_err *err)
         bool is_ignored = is_taken[t - first];
         for (const char *const *x = m->family->ignored; *x; x++)
             is_ignored |= strstr(t->name, *x) != NULL;
-        if (m->hp.is_tied && m->naming == FJ_NAMING_HF && !strcmp(t->name, "lm_head.weight"))
+        if (m->hp.is_tied && m->naming == FJ_NAMING_HF && head && !strcmp(t->name, head))
             is_ignored = true; /* a stored copy of the tied head */
         if (!is_ignored) {
             st = fj_fail(err, FJ_ERR_FORMAT, "%s: tensor '%s' has no place in a %s model of this configuration",
@@ -142,48 +222,113 @@ static fj_status check_rest(const fj_model *m, fj_err *err)
     return st;
 }
 
-static int count_weights(const fj_model *m, bool planned)
+static int copies_of(const fj_model *m, const fj_weight_row *row, bool planned)
 {
-    int n = 0;
-    for (const fj_weight_row *row = m->family->weights; row->role; row++)
-        n += is_in_model(&m->hp, row, planned) ? (row->role->in_layer ? (int)m->hp.n_layers : 1) : 0;
-    return n;
+    return !is_in_model(&m->hp, row, planned) ? 0 : row->role->in_layer ? (int)m->hp.n_layers : 1;
+}
+
+static void add_weights(fj_model *m, const fj_weight_row *row, bool planned)
+{
+    for (int i = 0; i < copies_of(m, row, planned); i++) {
+        m->weights[m->n_weights] = (fj_weight){ .name = row->role->name,
+                                                .role = row->role,
+                                                .layer = row->role->in_layer ? i : -1,
+                                                .is_bias = row->is_bias,
+                                                .dtype = &fj_f32,
+                                                .shape = shape_of(&m->hp, row) };
+        m->rows[m->n_weights++] = row;
+    }
 }
 
 static fj_status list_weights(fj_model *m, fj_err *err)
 {
     bool planned = m->source == NULL || m->naming == FJ_NAMING_HF;
-    int n = count_weights(m, planned), at = 0;
+    int n = 1;
+    for (const fj_weight_row *row = m->family->weights; row->role; row++)
+        n += copies_of(m, row, planned);
     m->weights = fj_arena_array(m->arena, (size_t)n, sizeof *m->weights);
     m->rows = fj_arena_array(m->arena, (size_t)n, sizeof *m->rows);
     if (!m->weights || !m->rows)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %d weights", n);
-    for (const fj_weight_row *row = m->family->weights; row->role; row++) {
-        if (!is_in_model(&m->hp, row, planned))
-            continue;
-        for (int layer = 0; layer < (row->role->in_layer ? m->hp.n_layers : 1); layer++) {
-            m->weights[at] = (fj_weight){ .name = row->role->name,
-                                          .role = row->role,
-                                          .layer = row->role->in_layer ? layer : -1,
-                                          .is_bias = row->is_bias,
-                                          .dtype = &fj_f32,
-                                          .shape = shape_of(&m->hp, row) };
-            m->rows[at++] = row;
-        }
-    }
-    m->n_weights = at;
+    for (const fj_weight_row *row = m->family->weights; row->role; row++)
+        add_weights(m, row, planned);
+    if (m->hp.n_labels)
+        add_weights(m, &score_row, planned);
     return FJ_OK;
 }
 
-static fj_status set_rope(fj_model *m, fj_err *err)
+static float *take_floats(fj_model *m, int64_t n, fj_err *err)
 {
-    int64_t n = m->hp.d_head / 2;
+    float *x = fj_arena_array(m->arena, (size_t)n, sizeof *x);
+    if (!x)
+        (void)fj_fail(err, FJ_ERR_MEMORY, "no memory for %lld frequencies", (long long)n);
+    return x;
+}
+
+/* Frequencies and slopes. */
+static fj_status set_positions(fj_model *m, fj_err *err)
+{
+    const fj_hparams *hp = &m->hp;
     const fj_weight *divisors = fj_model_weight(m, &fj_role_rope_freqs, -1, false);
-    m->rope_inverse = fj_arena_array(m->arena, (size_t)n, sizeof(float));
-    if (!m->rope_inverse)
-        return fj_fail(err, FJ_ERR_MEMORY, "no memory for %lld frequencies", (long long)n);
-    fj_rope_inverse(&m->hp, divisors ? divisors->data : NULL, n, m->rope_inverse);
+    int64_t n = hp->d_rope / 2;
+    float *main = take_floats(m, n, err), *far = take_floats(m, n, err), *local = take_floats(m, n, err),
+          *slopes = take_floats(m, hp->n_heads, err);
+    if (!main || !far || !local || !slopes)
+        return err->status;
+    fj_rope_inverse(hp, divisors ? divisors->data : NULL, n, main);
+    m->rope = (fj_rope_of_model){ main, hp->rope_mscale > 0 ? hp->rope_mscale : 1 };
+    if (hp->rope_kind == FJ_ROPE_LONG) {
+        fj_rope_inverse_long(hp, n, far);
+        m->rope_long = (fj_rope_of_model){ far, hp->rope_mscale_long };
+    }
+    if (hp->rope_theta_local > 0) {
+        fj_rope_inverse_local(hp, n, local);
+        m->rope_local = (fj_rope_of_model){ local, 1 };
+    }
+    if (hp->alibi > 0) {
+        fj_alibi_slopes(hp, slopes);
+        m->alibi = slopes;
+    }
     return FJ_OK;
+}
+
+/* What a classifier's configuration says of its labels. */
+static fj_status read_labels(const fj_json *config, fj_hparams *hp, fj_err *err)
+{
+    const char *class = fj_json_string(fj_json_at(fj_json_get(config, "architectures"), 0), "");
+    size_t named = fj_json_len(fj_json_get(config, "id2label"));
+    if (!strstr(class, "ForSequenceClassification"))
+        return FJ_OK;
+    hp->is_tied = false;
+    return fj_config_count(config, "num_labels", named ? (int64_t)named : 2, 1 << 20, &hp->n_labels, err);
+}
+
+static fj_status read_hparams(fj_model *m, const fj_json *config, fj_err *err)
+{
+    fj_status st = m->family->hparams(config, m->naming, &m->hp, err);
+    if (!st)
+        st = fj_config_bool(config, "tie_word_embeddings", m->family->is_tied, &m->hp.is_tied, err);
+    if (!st)
+        st = read_labels(config, &m->hp, err);
+    if (m->hp.attn_scale == 0)
+        m->hp.attn_scale = 1.0 / sqrt((double)m->hp.d_head);
+    return st;
+}
+
+/* Files of some families have no prefix, and the rule that never fails: a head that is in the file is used, otherwise the embedding
+ * is. */
+static void look_at_source(fj_model *m)
+{
+    const fj_source *s = m->source;
+    const fj_weight_row *first = m->family->weights;
+    const char *head = hf_head(m);
+    if (m->naming == FJ_NAMING_GGUF) {
+        m->hp.is_tied = s->find(s, "output.weight") == NULL;
+        return;
+    }
+    m->has_no_prefix = m->family->prefix && !s->find(s, first->hf);
+    if (!m->hp.is_tied && !m->hp.n_labels)
+        m->hp.is_tied = !head || s->find(s, head) == NULL;
 }
 
 static fj_status new_model(const fj_json *config, const fj_source *source, fj_model **out, fj_err *err)
@@ -203,14 +348,11 @@ static fj_status new_model(const fj_json *config, const fj_source *source, fj_mo
     m->source = source;
     m->naming = source ? source->naming : FJ_NAMING_HF;
     *out = m;
-    st = family->hparams(config, m->naming, &m->hp, err);
+    st = read_hparams(m, config, err);
     if (st)
         return st;
-    /* the rule that never fails: a head that is in the file is used, otherwise the embedding is */
-    if (source && m->naming == FJ_NAMING_GGUF)
-        m->hp.is_tied = source->find(source, "output.weight") == NULL;
-    else if (source && !m->hp.is_tied)
-        m->hp.is_tied = source->find(source, "lm_head.weight") == NULL;
+    if (source)
+        look_at_source(m);
     return list_weights(m, err);
 }
 
@@ -230,7 +372,7 @@ fj_status fj_model_open(const fj_source *source, fj_model **out, fj_err *err)
     }
     if (!st) {
         m->n_weights = kept;
-        st = set_rope(m, err);
+        st = set_positions(m, err);
     }
     if (st) {
         fj_model_free(m);
@@ -250,10 +392,10 @@ fj_status fj_model_describe(const fj_json *config, const fj_dtype *dtype, fj_mod
         dtype = strstr(stored, "float32") ? &fj_f32 : strstr(stored, "bfloat16") ? &fj_bf16 : &fj_f16;
     }
     for (int i = 0; !st && i < m->n_weights; i++)
-        if (m->weights[i].shape.rank == 2)
+        if (m->weights[i].shape.rank == 2 && !m->weights[i].role->is_norm)
             m->weights[i].dtype = dtype;
     if (!st)
-        st = set_rope(m, err);
+        st = set_positions(m, err);
     if (st) {
         fj_model_free(m);
         return st;
@@ -282,7 +424,7 @@ const fj_weight *fj_model_weight(const fj_model *m, const fj_role *role, int lay
 
 const fj_weight *fj_model_head(const fj_model *m)
 {
-    const fj_weight *w = fj_model_weight(m, &fj_role_output, -1, false);
+    const fj_weight *w = fj_model_weight(m, m->hp.n_labels ? &fj_role_score : &fj_role_output, -1, false);
     return w ? w : fj_model_weight(m, &fj_role_token_embd, -1, false);
 }
 

@@ -7,6 +7,12 @@
 #include "base/thread.h"
 #include "models/family.h"
 
+/* d_rope/2 inverse frequencies, scaling applied; mscale multiplies cos and sin. */
+typedef struct fj_rope_of_model {
+    const float *inverse;
+    double       mscale;
+} fj_rope_of_model;
+
 struct fj_model {
     const fj_family *family;
     fj_hparams       hp;
@@ -16,7 +22,11 @@ struct fj_model {
     fj_weight       *weights;     /* in the order of the family's table, layer after layer */
     int              n_weights;
     const fj_weight_row **rows;   /* of each weight */
-    float           *rope_inverse; /* d_head/2 inverse frequencies, scaling applied */
+    bool             has_no_prefix; /* names without the family's prefix */
+    fj_rope_of_model rope;        /* inverse NULL: none of that kind */
+    fj_rope_of_model rope_long;   /* for sequences that grow longer than hp.rope_original */
+    fj_rope_of_model rope_local;  /* for layers with a window */
+    const float     *alibi;       /* a slope for each head; NULL: none */
     fj_buffer        packed;      /* repacked weights, when they are */
 };
 
@@ -48,6 +58,9 @@ int64_t fj_model_parameters(const fj_model *m);
  * memory. */
 const char *fj_model_hf_name(const fj_model *m, const fj_weight *w);
 const char *fj_model_gguf_name(const fj_model *m, const fj_weight *w);
+
+/* Whether Hugging Face's file has the matrix as (in, out); here it is (out, in), whatever the file. */
+bool fj_model_is_transposed(const fj_model *m, const fj_weight *w);
 
 /* Row order between this model's bytes and Hugging Face's (for adapters of GGUF models): fills from[i] = the Hugging Face row that
  * is row i here, and returns true; false when the orders are the same. n = rows of w. */

@@ -38,6 +38,7 @@ static fj_session_settings settled(const fj_model *m, const fj_session_settings 
 {
     fj_session_settings r = *s;
     r.n_ctx = r.n_ctx > 0 ? r.n_ctx : FJ_MIN(m->hp.n_ctx, DEFAULT_CTX);
+    r.length = r.length > 0 ? r.length : r.n_ctx;
     r.n_seqs = r.n_seqs > 0 ? r.n_seqs : 1;
     r.chunk = r.chunk > 0 ? r.chunk : DEFAULT_CHUNK;
     if (!r.wants_hidden)
@@ -62,6 +63,7 @@ static fj_status make_plan(const fj_model *m, const fj_session_settings *s, int6
     fj_build_sizes sizes = { .rows = capacity,
                              .out_rows = capacity,
                              .tiles = capacity,
+                             .length = s->length,
                              .seqs = s->n_seqs,
                              .pages_per_seq = fj_blocks(s->n_ctx, FJ_TILE_ROWS),
                              .cache_dtype = cache_dtype(m, s) };
@@ -260,6 +262,7 @@ fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, 
         plan *p = plan_for(s, n);
         fill(s, rows, first, n);
         p->result->data = out;
+        fj_build_bind_logits(&p->b, out);
         st = fj_graph_run(p->g, &s->run, 0, p->g->n_nodes, err);
         out += s->run.n_out_rows * fj_cols(p->result);
     }

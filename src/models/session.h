@@ -10,6 +10,7 @@ typedef struct fj_session fj_session;
 
 typedef struct fj_session_settings {
     int64_t n_ctx;     /* positions a sequence may have; 0: the model's own, at most 4096 */
+    int64_t length;    /* positions that sequences are expected to reach: longrope chooses by it; 0: n_ctx */
     int64_t n_seqs;    /* sequences at once; 0: 1 */
     int64_t chunk;     /* rows of the largest graph: prompts are taken in chunks; 0: 512 */
     bool    fast;      /* arithmetic of `run` (int8, bf16, f16 cache); false: float32 throughout */

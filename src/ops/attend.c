@@ -21,19 +21,34 @@ fj_attention_shape *fj_attention_shape_copy(fj_arena *arena, const fj_attention_
     return copy;
 }
 
-/* Whether block-sparse query i sees the keys of tile `index`, which is not behind its own. */
-static bool is_in_pattern(const fj_attend *a, int64_t i, int64_t index)
+static int64_t block_rows(const fj_attention_shape *s)
+{
+    return s->block_rows > 0 ? s->block_rows : T;
+}
+
+/* Whether block-sparse query i sees the block of key j, which is not behind its own. */
+static bool is_in_pattern(const fj_attend *a, int64_t i, int64_t j)
 {
     const fj_attention_shape *s = a->shape;
-    int64_t block = (a->pos0 + i * a->pos_step) / T, head = a->head + i * a->head_step;
-    return s->vertical_stride < 1 || block - index < s->local_blocks ||
-           (index + 1 + head * s->head_offset) % s->vertical_stride == 0;
+    int64_t rows = block_rows(s), block = (a->pos0 + i * a->pos_step) / rows, head = a->head + i * a->head_step;
+    return block - j / rows < s->local_blocks || (j / rows + 1 + head * s->head_offset) % s->vertical_stride == 0;
+}
+
+/* Blocks of whole tiles are skipped or seen at once; keys of others are looked at one by one. */
+static bool has_whole_tiles(const fj_attention_shape *s)
+{
+    return s->vertical_stride < 1 || block_rows(s) % T == 0;
+}
+
+static bool sees_tile(const fj_attend *a, int64_t i, int64_t index)
+{
+    return a->shape->vertical_stride < 1 || !has_whole_tiles(a->shape) || is_in_pattern(a, i, index * T);
 }
 
 void fj_attend_range(const fj_attend *a, int64_t i, int64_t index, int64_t *first, int64_t *end)
 {
     int64_t pos = a->pos0 + i * a->pos_step, base = index * T, window = a->shape->window;
-    *end = is_in_pattern(a, i, index) ? FJ_MIN(T, pos + 1 - base) : 0;
+    *end = sees_tile(a, i, index) ? FJ_MIN(T, pos + 1 - base) : 0;
     *first = window > 0 ? FJ_MAX(0, pos - window + 1 - base) : 0;
 }
 
@@ -62,13 +77,17 @@ float fj_attend_scores(const fj_run *run, const fj_attend *a, int64_t i, int64_t
         for (int64_t j = 0; j < n; j++)
             slope[j] = scale;
     }
-    if (!s->slopes)
-        return scale;
-    float rise = s->slopes[a->head + i * a->head_step];
-    int64_t away = index * T + first - (a->pos0 + i * a->pos_step);
-    for (int64_t j = 0; j < n; j++)
-        row[j] = scale * row[j] + rise * (float)(away + j);
-    return 1.0f;
+    if (s->slopes) {
+        float rise = s->slopes[a->head + i * a->head_step];
+        int64_t away = index * T + first - (a->pos0 + i * a->pos_step);
+        for (int64_t j = 0; j < n; j++)
+            row[j] = scale * row[j] + rise * (float)(away + j);
+        scale = 1.0f;
+    }
+    for (int64_t j = 0; !has_whole_tiles(s) && j < n; j++)
+        if (!is_in_pattern(a, i, index * T + first + j))
+            row[j] = -INFINITY;
+    return scale;
 }
 
 void fj_attend_tiles(const fj_attend *a, int64_t *first, int64_t *end)
@@ -103,6 +122,10 @@ static void soften(const fj_run *run, const fj_attend *a, state *s, int64_t i, i
         row[j] = -INFINITY;
     float scale = fj_attend_scores(run, a, i, index, first, end - first, row + first, NULL);
     float max = scale * run->k->max_row(row + first, end - first);
+    if (max == -INFINITY) { /* no key of the pattern in this tile */
+        memset(row, 0, (size_t)n * sizeof(float));
+        return;
+    }
     if (max > s->max[i]) {
         float factor;
         (void)run->k->exp_row(&factor, &s->max[i], 1.0f, max, 1);

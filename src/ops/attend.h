@@ -18,9 +18,9 @@ typedef struct fj_attention_shape {
     double       softcap;
     const float *slopes;         /* ALiBi: one a query head; copied when the node is recorded */
     bool         keys_by_modulo; /* query head h uses key head h mod n_kv_heads, else h / (n_heads / n_kv_heads) */
-    /* Block-sparse: of blocks of FJ_TILE_ROWS keys a query in block b sees the last local_blocks, its own included, and every
-     * block k with (k + 1 + h * head_offset) mod vertical_stride = 0. */
-    int64_t      local_blocks, vertical_stride, head_offset;
+    /* Block-sparse: of blocks of block_rows keys (0: FJ_TILE_ROWS) a query in block b sees the last local_blocks, its own included,
+     * and every block k with (k + 1 + h * head_offset) mod vertical_stride = 0. */
+    int64_t      block_rows, local_blocks, vertical_stride, head_offset;
 } fj_attention_shape;
 
 static inline int64_t fj_key_head(const fj_attention_shape *s, int64_t head)

@@ -27,7 +27,15 @@ static const fj_attention_shape plain = { .n_heads = H, .n_kv_heads = G, .d_head
                                            .scale = 0.7,
                                            .local_blocks = 1,
                                            .vertical_stride = 2,
-                                           .head_offset = 1 };
+                                           .head_offset = 1 },
+                                small = { .n_heads = H,
+                                          .n_kv_heads = G,
+                                          .d_head = D,
+                                          .scale = 0.7,
+                                          .block_rows = 6,
+                                          .local_blocks = 2,
+                                          .vertical_stride = 4,
+                                          .head_offset = 1 };
 
 static void record(op_rig *rig)
 {
@@ -58,13 +66,19 @@ const op_case op_case_attention_sloped = {
 const op_case op_case_attention_sparse = {
     .name = "attention, blocks", .op = &fj_op_attention, .record = record, .data = &sparse, .rows = ROWS, .tiles = TILES
 };
+const op_case op_case_attention_small_blocks = { .name = "attention, small blocks",
+                                                 .op = &fj_op_attention,
+                                                 .record = record,
+                                                 .data = &small,
+                                                 .rows = ROWS,
+                                                 .tiles = TILES };
 
 /* By the definition, with positions from the segment's start. */
 static bool is_seen(const fj_attention_shape *s, int64_t h, int64_t i, int64_t j)
 {
     if (s->window && j <= i - s->window)
         return false;
-    int64_t block = i / FJ_TILE_ROWS, key = j / FJ_TILE_ROWS;
+    int64_t rows = s->block_rows ? s->block_rows : FJ_TILE_ROWS, block = i / rows, key = j / rows;
     return !s->vertical_stride || block - key < s->local_blocks ||
            (key + 1 + h * s->head_offset) % s->vertical_stride == 0;
 }
@@ -138,6 +152,7 @@ TEST(attention_with_slopes_prefers_near_keys_and_shares_keys_in_turn)
 TEST(attention_by_blocks_sees_the_last_and_every_so_many_of_a_head)
 {
     check_definition(&op_case_attention_sparse);
+    check_definition(&op_case_attention_small_blocks);
 }
 
 TEST(attention_of_a_segment_has_the_same_bits_alone_and_packed)

@@ -19,6 +19,7 @@ static const op_case *const cases[] = {
     &op_case_attention,
     &op_case_attention_capped,
     &op_case_attention_sloped,
+    &op_case_attention_small_blocks,
     &op_case_attention_sparse,
     &op_case_attention_window,
     &op_case_balance_loss,

@@ -39,7 +39,7 @@ void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int6
 
 static const fj_dtype *type_of(const fj_weight *w, const fj_dtype *asked)
 {
-    if (w->shape.rank == 1 && w->stored)
+    if ((w->shape.rank == 1 || w->role->is_norm) && w->stored)
         return asked && !asked->is_quantized ? asked : w->stored->dtype->is_float ? w->stored->dtype : &fj_f32;
     if (asked)
         return asked;
@@ -68,40 +68,91 @@ static fj_status row_map(const fj_model *m, const fj_weight *w, int64_t **at, fj
     return FJ_OK;
 }
 
+/* What a weight is written with. */
+typedef struct target {
+    const fj_weight *w;
+    const fj_export_rows *rows;
+    const fj_dtype *dtype;
+    int64_t *at;           /* rows of the model's bytes in Hugging Face's order; NULL: as they are */
+    float (*to_hf)(float); /* NULL: values as they are */
+} source_rows;
+
+/* Rows [row, row+n) in Hugging Face's order; the values of a vector are its rows, and come all at once. */
+static void take_rows(const source_rows *t, int64_t row, int64_t n, float *values, float *whole)
+{
+    int64_t k = fj_shape_cols(&t->w->shape), count = n * k;
+    bool is_vector = t->w->shape.rank == 1;
+    if (is_vector && t->at) {
+        t->rows->rows(t->rows->context, t->w, 0, 1, whole);
+        for (int64_t i = 0; i < k; i++)
+            values[i] = whole[t->at[i]];
+    } else if (t->at) {
+        for (int64_t i = 0; i < n; i++)
+            t->rows->rows(t->rows->context, t->w, t->at[row + i], 1, values + i * k);
+    } else {
+        t->rows->rows(t->rows->context, t->w, row, n, values);
+    }
+    for (int64_t i = 0; t->to_hf && i < count; i++)
+        values[i] = t->to_hf(values[i]);
+}
+
+static fj_status write_rows(fj_safetensors_writer *out, const source_rows *t, fj_err *err)
+{
+    int64_t n = t->w->shape.rank == 1 ? 1 : t->w->shape.dim[0], k = fj_shape_cols(&t->w->shape);
+    int64_t block = FJ_MIN(BLOCK_ROWS, n);
+    size_t stride = row_bytes(t->dtype, t->w);
+    float *values = malloc((size_t)(block * k) * sizeof *values), *whole = malloc((size_t)k * sizeof *whole);
+    unsigned char *bytes = malloc((size_t)block * stride);
+    fj_status st = values && whole && bytes ? FJ_OK
+                                            : fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", t->w->name);
+    for (int64_t row = 0; !st && row < n; row += block) {
+        int64_t count = FJ_MIN(block, n - row);
+        take_rows(t, row, count, values, whole);
+        fj_quant_of(t->dtype)->encode(values, bytes, count * k, NULL);
+        st = fj_safetensors_add(out, bytes, (size_t)count * stride, err);
+    }
+    free(values);
+    free(whole);
+    free(bytes);
+    return st;
+}
+
+/* A matrix that Hugging Face has as (in, out): whole, in memory. */
+static fj_status write_turned(fj_safetensors_writer *out, const source_rows *t, fj_err *err)
+{
+    int64_t n = t->w->shape.dim[0], k = t->w->shape.dim[1];
+    size_t stride = 0;
+    bool fits = fj_dtype_bytes(t->dtype, n, &stride);
+    fj_assert(fits);
+    float *values = malloc((size_t)(n * k) * sizeof *values), *column = malloc((size_t)n * sizeof *column);
+    unsigned char *bytes = malloc(stride);
+    fj_status st = values && column && bytes ? FJ_OK
+                                             : fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", t->w->name);
+    if (!st)
+        take_rows(t, 0, n, values, column);
+    for (int64_t c = 0; !st && c < k; c++) {
+        for (int64_t r = 0; r < n; r++)
+            column[r] = values[r * k + c];
+        fj_quant_of(t->dtype)->encode(column, bytes, n, NULL);
+        st = fj_safetensors_add(out, bytes, stride, err);
+    }
+    free(values);
+    free(column);
+    free(bytes);
+    return st;
+}
+
 static fj_status write_weight(fj_safetensors_writer *out, const fj_model *m, const fj_weight *w,
                               const fj_export_rows *rows, const fj_dtype *dtype, fj_err *err)
 {
-    bool is_vector = w->shape.rank == 1;
-    int64_t n = is_vector ? 1 : w->shape.dim[0], k = fj_shape_cols(&w->shape), *at = NULL;
-    size_t stride = row_bytes(dtype, w);
-    float *values = malloc((size_t)(BLOCK_ROWS * k) * sizeof *values);
-    unsigned char *bytes = malloc(BLOCK_ROWS * stride);
-    fj_status st = values && bytes ? row_map(m, w, &at, err)
-                                   : fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", w->name);
-    for (int64_t row = 0; !st && row < n; row += BLOCK_ROWS) {
-        int64_t count = FJ_MIN(BLOCK_ROWS, n - row);
-        if (is_vector && at) { /* a bias: its values are the rows */
-            float *whole = malloc((size_t)k * sizeof *whole);
-            st = whole ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", w->name);
-            if (!st)
-                rows->rows(rows->context, w, 0, 1, whole);
-            for (int64_t i = 0; !st && i < k; i++)
-                values[i] = whole[at[i]];
-            free(whole);
-        } else if (at) {
-            for (int64_t i = 0; i < count; i++)
-                rows->rows(rows->context, w, at[row + i], 1, values + i * k);
-        } else {
-            rows->rows(rows->context, w, row, count, values);
-        }
-        if (!st) {
-            fj_quant_of(dtype)->encode(values, bytes, count * k, NULL);
-            st = fj_safetensors_add(out, bytes, (size_t)count * stride, err);
-        }
-    }
-    free(at);
-    free(values);
-    free(bytes);
+    const fj_rewrite *rewrite = m->rows[w - m->weights]->gguf_rewrite;
+    source_rows t = { .w = w, .rows = rows, .dtype = dtype };
+    if (m->naming == FJ_NAMING_GGUF && rewrite)
+        t.to_hf = rewrite->to_hf;
+    fj_status st = row_map(m, w, &t.at, err);
+    if (!st)
+        st = fj_model_is_transposed(m, w) ? write_turned(out, &t, err) : write_rows(out, &t, err);
+    free(t.at);
     return st;
 }
 
@@ -118,6 +169,8 @@ static fj_tensor *list_tensors(const fj_model *m, const fj_dtype *dtype, size_t 
         fj_tensor *t = &list[(*n)++];
         *t = (fj_tensor){ .name = name, .dtype = type_of(w, dtype), .shape = w->shape };
         t->bytes = row_bytes(t->dtype, w) * (size_t)fj_shape_rows(&w->shape);
+        if (fj_model_is_transposed(m, w))
+            t->shape = fj_shape_2(w->shape.dim[1], w->shape.dim[0]);
     }
     return list;
 }

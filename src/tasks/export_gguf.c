@@ -9,10 +9,12 @@
 #include "tasks/export.h"
 #include "tokenizers/tokenizer.h"
 
-enum { BLOCK_BYTES = 64 << 20, PART_ROWS = 16 };
+enum { BLOCK_BYTES = 64 << 20, PART_ROWS = 16, MOST_MADE = 2 };
 
 typedef struct target {
-    const fj_weight *w; /* NULL: rope_freqs, made from the configuration */
+    const fj_weight *w; /* NULL: a vector made from the configuration */
+    float *made;
+    float (*to_gguf)(float); /* NULL: values as they are */
     const fj_dtype *dtype;
     int64_t *at;  /* the row of the model that becomes each GGUF row; NULL: as they are */
     bool is_copy; /* blocks go over as they lie */
@@ -46,7 +48,7 @@ static fj_status row_map(const fj_model *m, const fj_weight *w, int64_t **at, fj
 {
     const fj_rewrite *rewrite = m->rows[w - m->weights]->gguf_rewrite;
     *at = NULL;
-    if (m->naming == FJ_NAMING_GGUF || !rewrite)
+    if (m->naming == FJ_NAMING_GGUF || !rewrite || !rewrite->rows)
         return FJ_OK;
     *at = malloc((size_t)w->shape.dim[0] * sizeof **at + 1);
     if (!*at)
@@ -135,8 +137,10 @@ static fj_status write_vector(fj_gguf_writer *out, const target *t, const fj_exp
     if (!values)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory to write '%s'", t->w->name);
     rows->rows(rows->context, t->w, 0, 1, values);
-    for (int64_t i = 0; i < n; i++)
-        values[n + i] = values[t->at ? t->at[i] : i];
+    for (int64_t i = 0; i < n; i++) {
+        float x = values[t->at ? t->at[i] : i];
+        values[n + i] = t->to_gguf ? t->to_gguf(x) : x;
+    }
     fj_status st = fj_gguf_add(out, values + n, (size_t)n * sizeof *values, err);
     free(values);
     return st;
@@ -218,24 +222,62 @@ static fj_status set_metadata(fj_gguf_writer *w, const fj_model *m, const fj_bun
     return st;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- vectors that config.json has as numbers ------------------------------------------------------------------------------------------ */
 
-static bool needs_rope_freqs(const fj_model *m)
+/* Divisors of the rotary frequencies: rope_freqs of llama3's scaling; of longrope both kinds. NULL without memory. */
+static float *divisors(const fj_model *m, const float *inverse)
 {
-    return m->hp.rope_kind == FJ_ROPE_LLAMA3 && !fj_model_weight(m, &fj_role_rope_freqs, -1, false);
+    int64_t n = m->hp.d_rope / 2;
+    float *values = malloc((size_t)n * sizeof *values);
+    for (int64_t j = 0; values && j < n; j++)
+        values[j] = (float)(pow(m->hp.rope_theta, -(double)j / (double)n) / inverse[j]);
+    return values;
 }
+
+static float *listed(const fj_model *m, const fj_json *list)
+{
+    int64_t n = m->hp.d_rope / 2;
+    float *values = malloc((size_t)n * sizeof *values);
+    for (int64_t j = 0; values && j < n; j++)
+        values[j] = (float)fj_json_real(fj_json_at(list, (size_t)j), 1);
+    return values;
+}
+
+static fj_status add_made(const fj_model *m, const char *name, float *values, target *targets, fj_tensor *list, int *n,
+                          fj_err *err)
+{
+    int64_t count = m->hp.d_rope / 2;
+    if (!values)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for %s", name);
+    targets[*n] = (target){ .dtype = &fj_f32, .made = values };
+    list[(*n)++] = (fj_tensor){
+        .name = name, .dtype = &fj_f32, .shape = fj_shape_1(count), .bytes = (size_t)count * sizeof(float)
+    };
+    return FJ_OK;
+}
+
+static fj_status list_made(const fj_model *m, target *targets, fj_tensor *list, int *n, fj_err *err)
+{
+    fj_rope_kind kind = m->hp.rope_kind;
+    if (m->naming == FJ_NAMING_GGUF) /* which has them as weights */
+        return FJ_OK;
+    if (kind == FJ_ROPE_LLAMA3)
+        return add_made(m, "rope_freqs.weight", divisors(m, m->rope.inverse), targets, list, n, err);
+    if (kind != FJ_ROPE_LONG)
+        return FJ_OK;
+    fj_status st = add_made(m, "rope_factors_long.weight", listed(m, m->hp.rope_long), targets, list, n, err);
+    return st ? st : add_made(m, "rope_factors_short.weight", listed(m, m->hp.rope_short), targets, list, n, err);
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------------------------------ */
 
 static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, const fj_recipe *recipe, target *targets,
                               fj_tensor *list, int *n, fj_err *err)
 {
     *n = 0;
-    if (needs_rope_freqs(m)) {
-        targets[*n] = (target){ .dtype = &fj_f32 };
-        list[(*n)++] = (fj_tensor){ .name = "rope_freqs.weight",
-                                    .dtype = &fj_f32,
-                                    .shape = fj_shape_1(m->hp.d_head / 2),
-                                    .bytes = (size_t)(m->hp.d_head / 2) * sizeof(float) };
-    }
+    fj_status made = list_made(m, targets, list, n, err);
+    if (made)
+        return made;
     for (int i = 0; i < m->n_weights; i++) {
         const fj_weight *w = &m->weights[i];
         target *t = &targets[*n];
@@ -243,6 +285,8 @@ static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, con
         fj_status st = row_map(m, w, &t->at, err);
         if (st)
             return st;
+        if (m->naming == FJ_NAMING_HF && m->rows[i]->gguf_rewrite)
+            t->to_gguf = m->rows[i]->gguf_rewrite->to_gguf;
         t->is_copy = w->shape.rank == 2 && t->dtype == w->dtype && rows->rows == fj_export_stored_rows;
         if (!t->is_copy && !fj_quant_of(t->dtype)->encode) {
             (void)fj_fail(err, FJ_ERR_ARG, "'%s' is %s, which forja only reads", w->name, t->dtype->name);
@@ -257,19 +301,6 @@ static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, con
     return FJ_OK;
 }
 
-static fj_status write_rope_freqs(fj_gguf_writer *w, const fj_model *m, fj_err *err)
-{
-    int64_t n = m->hp.d_head / 2;
-    float *values = malloc((size_t)n * sizeof *values);
-    if (!values)
-        return fj_fail(err, FJ_ERR_MEMORY, "no memory for rope_freqs");
-    for (int64_t j = 0; j < n; j++)
-        values[j] = (float)(pow(m->hp.rope_theta, -(double)j / (double)n) / m->rope_inverse[j]);
-    fj_status st = fj_gguf_add(w, values, (size_t)n * sizeof *values, err);
-    free(values);
-    return st;
-}
-
 static fj_status write_targets(fj_gguf_writer *w, const fj_model *m, const fj_export_rows *rows, const target *targets,
                                const fj_tensor *list, int n, fj_pool *pool, fj_export_report *report, void *context,
                                fj_err *err)
@@ -277,7 +308,7 @@ static fj_status write_targets(fj_gguf_writer *w, const fj_model *m, const fj_ex
     for (int i = 0; i < n; i++) {
         const target *t = &targets[i];
         double rms = 0;
-        fj_status st = !t->w                   ? write_rope_freqs(w, m, err)
+        fj_status st = !t->w                   ? fj_gguf_add(w, t->made, list[i].bytes, err)
                        : t->w->shape.rank == 2 ? write_matrix(w, t, rows, pool, &rms, err)
                                                : write_vector(w, t, rows, err);
         if (st)
@@ -297,7 +328,7 @@ fj_status fj_export_gguf(const fj_model *m, const fj_bundle *bundle, const fj_ex
                          const fj_recipe *recipe, const char *path, fj_pool *pool, fj_export_report *report,
                          void *context, fj_err *err)
 {
-    size_t most = (size_t)m->n_weights + 1;
+    size_t most = (size_t)m->n_weights + MOST_MADE;
     target *targets = calloc(most, sizeof *targets);
     fj_tensor *list = calloc(most, sizeof *list);
     fj_gguf_writer *w = fj_gguf_writer_new();
@@ -316,8 +347,10 @@ fj_status fj_export_gguf(const fj_model *m, const fj_bundle *bundle, const fj_ex
         w = NULL;
     }
     fj_gguf_abort(w);
-    for (int i = 0; targets && i < n; i++)
+    for (int i = 0; targets && i < n; i++) {
         free(targets[i].at);
+        free(targets[i].made);
+    }
     free(targets);
     free(list);
     return st;

@@ -36,7 +36,7 @@ static bool fits(fit *f, double original, double high)
         return false;
     fj_rope_inverse(&f->hp, NULL, f->n, f->inverse);
     for (int64_t j = 0; j < f->n; j++)
-        if (!(fabs((double)f->inverse[j] - f->m->rope_inverse[j]) <= 1e-6 * f->m->rope_inverse[j]))
+        if (!(fabs((double)f->inverse[j] - f->m->rope.inverse[j]) <= 1e-6 * f->m->rope.inverse[j]))
             return false;
     return true;
 }
@@ -99,7 +99,7 @@ static fj_json *scaling_of(const fit *f)
 fj_status fj_export_rope_scaling(const fj_model *m, fj_json **out, fj_err *err)
 {
     const fj_weight *w = fj_model_weight(m, &fj_role_rope_freqs, -1, false);
-    fit f = { .m = m, .n = m->hp.d_head / 2, .factor = 1 };
+    fit f = { .m = m, .n = m->hp.d_rope / 2, .factor = 1 };
     *out = NULL;
     if (!w)
         return FJ_OK;

@@ -3,23 +3,53 @@
 #include "tensor/role.h"
 
 const fj_role fj_role_token_embd = { "token_embd", "token_embd" };
-const fj_role fj_role_output_norm = { "output_norm", "output_norm" };
+const fj_role fj_role_token_embd_norm = { "token_embd_norm", "token_embd_norm", .is_norm = true };
+const fj_role fj_role_position_embd = { "position_embd", "position_embd" };
+const fj_role fj_role_output_norm = { "output_norm", "output_norm", .is_norm = true };
 const fj_role fj_role_output = { "output", "output", .is_linear = true };
+const fj_role fj_role_score = { "score", "cls.score", .is_linear = true };
 const fj_role fj_role_rope_freqs = { "rope_freqs", "rope_freqs" };
-const fj_role fj_role_attn_norm = { "attn_norm", "blk.{}.attn_norm", .in_layer = true };
+const fj_role fj_role_rope_factors_long = { "rope_factors_long", "rope_factors_long" };
+const fj_role fj_role_rope_factors_short = { "rope_factors_short", "rope_factors_short" };
+const fj_role fj_role_attn_norm = { "attn_norm", "blk.{}.attn_norm", .in_layer = true, .is_norm = true };
+const fj_role fj_role_attn_norm_2 = { "attn_norm_2", "blk.{}.attn_norm_2", .in_layer = true, .is_norm = true };
+const fj_role fj_role_attn_qkv = { "attn_qkv", "blk.{}.attn_qkv", .in_layer = true, .is_linear = true };
 const fj_role fj_role_attn_q = { "attn_q", "blk.{}.attn_q", .in_layer = true, .is_linear = true };
 const fj_role fj_role_attn_k = { "attn_k", "blk.{}.attn_k", .in_layer = true, .is_linear = true };
 const fj_role fj_role_attn_v = { "attn_v", "blk.{}.attn_v", .in_layer = true, .is_linear = true };
+const fj_role fj_role_attn_q_norm = { "attn_q_norm", "blk.{}.attn_q_norm", .in_layer = true, .is_norm = true };
+const fj_role fj_role_attn_k_norm = { "attn_k_norm", "blk.{}.attn_k_norm", .in_layer = true, .is_norm = true };
 const fj_role fj_role_attn_output = { "attn_output", "blk.{}.attn_output", .in_layer = true, .is_linear = true };
-const fj_role fj_role_ffn_norm = { "ffn_norm", "blk.{}.ffn_norm", .in_layer = true };
+const fj_role fj_role_post_attention_norm = { "post_attention_norm", "blk.{}.post_attention_norm", .in_layer = true,
+                                              .is_norm = true };
+const fj_role fj_role_ffn_norm = { "ffn_norm", "blk.{}.ffn_norm", .in_layer = true, .is_norm = true };
 const fj_role fj_role_ffn_gate = { "ffn_gate", "blk.{}.ffn_gate", .in_layer = true, .is_linear = true };
 const fj_role fj_role_ffn_up = { "ffn_up", "blk.{}.ffn_up", .in_layer = true, .is_linear = true };
 const fj_role fj_role_ffn_down = { "ffn_down", "blk.{}.ffn_down", .in_layer = true, .is_linear = true };
+const fj_role fj_role_post_ffw_norm = { "post_ffw_norm", "blk.{}.post_ffw_norm", .in_layer = true, .is_norm = true };
 
-const fj_role *const fj_roles[] = { &fj_role_token_embd,  &fj_role_output_norm,
-                                    &fj_role_output,      &fj_role_rope_freqs,
-                                    &fj_role_attn_norm,   &fj_role_attn_q,
-                                    &fj_role_attn_k,      &fj_role_attn_v,
-                                    &fj_role_attn_output, &fj_role_ffn_norm,
-                                    &fj_role_ffn_gate,    &fj_role_ffn_up,
-                                    &fj_role_ffn_down,    NULL };
+const fj_role *const fj_roles[] = { &fj_role_token_embd,
+                                    &fj_role_token_embd_norm,
+                                    &fj_role_position_embd,
+                                    &fj_role_output_norm,
+                                    &fj_role_output,
+                                    &fj_role_score,
+                                    &fj_role_rope_freqs,
+                                    &fj_role_rope_factors_long,
+                                    &fj_role_rope_factors_short,
+                                    &fj_role_attn_norm,
+                                    &fj_role_attn_norm_2,
+                                    &fj_role_attn_qkv,
+                                    &fj_role_attn_q,
+                                    &fj_role_attn_k,
+                                    &fj_role_attn_v,
+                                    &fj_role_attn_q_norm,
+                                    &fj_role_attn_k_norm,
+                                    &fj_role_attn_output,
+                                    &fj_role_post_attention_norm,
+                                    &fj_role_ffn_norm,
+                                    &fj_role_ffn_gate,
+                                    &fj_role_ffn_up,
+                                    &fj_role_ffn_down,
+                                    &fj_role_post_ffw_norm,
+                                    NULL };

@@ -14,12 +14,15 @@ typedef struct fj_role {
     const char *name;      /* short, for messages and tables: "attn_q" */
     const char *gguf;      /* "blk.{}.attn_q"; ".weight" or ".bias" is added by the weight's row */
     bool        in_layer;
+    bool        is_norm;   /* read as f32 numbers, also where there is a row of them for each head */
     bool        is_linear; /* a matrix applied as y = W x: what LoRA's "all" takes, when in a layer */
 } fj_role;
 
-extern const fj_role fj_role_token_embd, fj_role_output_norm, fj_role_output, fj_role_rope_freqs, fj_role_attn_norm,
-    fj_role_attn_q, fj_role_attn_k, fj_role_attn_v, fj_role_attn_output, fj_role_ffn_norm, fj_role_ffn_gate,
-    fj_role_ffn_up, fj_role_ffn_down;
+extern const fj_role fj_role_token_embd, fj_role_token_embd_norm, fj_role_position_embd, fj_role_output_norm, fj_role_output,
+    fj_role_score, fj_role_rope_freqs, fj_role_rope_factors_long, fj_role_rope_factors_short;
+extern const fj_role fj_role_attn_norm, fj_role_attn_norm_2, fj_role_attn_qkv, fj_role_attn_q, fj_role_attn_k, fj_role_attn_v,
+    fj_role_attn_q_norm, fj_role_attn_k_norm, fj_role_attn_output, fj_role_post_attention_norm;
+extern const fj_role fj_role_ffn_norm, fj_role_ffn_gate, fj_role_ffn_up, fj_role_ffn_down, fj_role_post_ffw_norm;
 
 extern const fj_role *const fj_roles[]; /* all, NULL at the end */
 

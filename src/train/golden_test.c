@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tiny models of the llama family against transformers (tests/oracle/decoders.py): logits and gradients, with every table of kernels, on
+ * Tiny models of every family against transformers (tests/oracle/decoders.py): logits and gradients, with every table of kernels, on
  * one thread and on three, layers recomputed or not. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +9,23 @@
 #include "models/session.h"
 #include "train/trainer.h"
 
-/* Biases; tied head, one key/value head and llama3 rope; a sliding window and head_dim set; linear rope. */
-static const char *const cases[] = { "tiny-bias", "tiny-tied", "tiny-window", "tiny-linear" };
+/* llama's: biases; tied head, one key/value head and llama3 rope; a sliding window and head_dim set; linear rope. Of the others one
+ * each, and of falcon and phi3 one for each way that they are built. */
+static const char *const cases[] = {
+    "tiny-bias",   "tiny-tied",     "tiny-window",    "tiny-linear",    "tiny-bloom",
+    "tiny-cohere", "tiny-falcon",   "tiny-falcon40b", "tiny-falcon-rw", "tiny-gemma",
+    "tiny-gemma2", "tiny-gemma3",   "tiny-gpt2",      "tiny-gpt-neox",  "tiny-gpt-neox-sequential",
+    "tiny-mpt",    "tiny-nemotron", "tiny-phi",       "tiny-phi3",      "tiny-phi3-long",
+    "tiny-qwen2",  "tiny-qwen3"
+};
+
+/* Of families that transformers does not have: logits alone, by the reference of their authors. */
+static const char *const logits_only[] = { "dclm-bf16", "phi3small-bf16" };
 
 /* Both sides sum in float32, in another order: an error of a few half units in the last place for each of some 20 products in a row,
- * each a sum of at most 32 terms: sqrt(20 * 32) * 2^-24 of the largest value, 1.5e-6. Four times that is allowed. */
-static const double allowed = 6e-6;
+ * each a sum of at most 32 terms: sqrt(20 * 32) * 2^-24 of the largest value, 1.5e-6. Norms of as few as 8 values and caps magnify
+ * it where a row is small; the worst case measured is 7e-6. Eight times the estimate is allowed. */
+static const double allowed = 1.2e-5;
 
 typedef struct golden {
     fj_source *source, *expected, *gradients;
@@ -37,7 +48,7 @@ static void open_case(golden *g, const char *name)
 {
     char path[96];
     fj_err err = { 0 };
-    *g = (golden){ .expected = file(name, "expected"), .gradients = file(name, "grads") };
+    *g = (golden){ .expected = file(name, "expected") };
     (void)snprintf(path, sizeof path, "decoders/%s", name);
     CHECK_OK(fj_safetensors_open_folder(test_golden(path), &g->source, &err));
     CHECK_OK(fj_model_open(g->source, &g->m, &err));
@@ -59,7 +70,8 @@ static void close_case(golden *g)
     fj_model_free(g->m);
     g->source->close(g->source);
     g->expected->close(g->expected);
-    g->gradients->close(g->gradients);
+    if (g->gradients)
+        g->gradients->close(g->gradients);
 }
 
 /* A tensor of a file as aligned floats, for free(). */
@@ -73,7 +85,7 @@ static float *values_of(const fj_source *s, const char *name, int64_t count)
     return x;
 }
 
-static void check_logits(const golden *g, fj_pool *pool, const fj_kernels *k)
+static void check_logits_within(const golden *g, fj_pool *pool, const fj_kernels *k, double within)
 {
     int64_t count = g->n * g->m->hp.n_vocab;
     float *wanted = values_of(g->expected, "logits", count), *got = calloc((size_t)count, sizeof *got);
@@ -86,11 +98,22 @@ static void check_logits(const golden *g, fj_pool *pool, const fj_kernels *k)
     fj_rows_in rows = { .n = g->n, .ids = g->ids, .wants = wants };
     CHECK_OK(fj_session_open(g->m, &s, pool, k, &session, &err));
     CHECK_OK(fj_session_forward(session, &rows, got, NULL, &err));
-    CHECK_NEAR(got, wanted, count, allowed);
+    CHECK_NEAR(got, wanted, count, within);
     fj_session_close(session);
     free(wants);
     free(got);
     free(wanted);
+}
+
+/* What a file has as (cols, rows). */
+static void turn(float *x, int64_t rows, int64_t cols)
+{
+    float *copy = malloc((size_t)(rows * cols) * sizeof *copy);
+    CHECK(copy);
+    memcpy(copy, x, (size_t)(rows * cols) * sizeof *copy);
+    for (int64_t i = 0; i < rows * cols; i++)
+        x[i] = copy[i % cols * rows + i / cols];
+    free(copy);
 }
 
 static void check_gradients(const golden *g, fj_pool *pool, const fj_kernels *k, bool checkpointing)
@@ -113,6 +136,8 @@ static void check_gradients(const golden *g, fj_pool *pool, const fj_kernels *k,
         fj_trained p = fj_trainer_at(t, i);
         int64_t count = fj_shape_count(&p.shape);
         float *wanted = values_of(g->gradients, fj_trained_label(&p), count);
+        if (fj_model_is_transposed(g->m, p.parameter->weight))
+            turn(wanted, p.shape.dim[0], p.shape.dim[1]);
         CHECK_NEAR(p.gradient, wanted, count, allowed);
         free(wanted);
     }
@@ -120,22 +145,57 @@ static void check_gradients(const golden *g, fj_pool *pool, const fj_kernels *k,
     fj_batch_free(&batch);
 }
 
-TEST(logits_and_gradients_of_the_llama_family_are_those_of_transformers)
+TEST(logits_and_gradients_of_all_families_are_those_of_transformers)
 {
     fj_kernels tables[TEST_TABLES];
     int n = test_tables(tables);
     for (size_t c = 0; c < FJ_LEN(cases); c++) {
         golden g;
         open_case(&g, cases[c]);
+        g.gradients = file(cases[c], "grads");
         for (int t = 0; t < n; t++)
             for (int threads = 1; threads <= 3; threads += 2) {
                 fj_pool *pool = NULL;
                 fj_err err = { 0 };
                 CHECK_OK(fj_pool_open(threads, &pool, &err));
-                check_logits(&g, pool, &tables[t]);
+                check_logits_within(&g, pool, &tables[t], allowed);
                 check_gradients(&g, pool, &tables[t], threads == 3);
                 fj_pool_close(pool);
             }
         close_case(&g);
+    }
+}
+
+/* These have some four times the terms and the layers: twice the error. */
+TEST(logits_of_families_of_their_own_are_those_of_their_authors)
+{
+    fj_kernels k;
+    fj_pool *pool = NULL;
+    fj_err err = { 0 };
+    fj_kernels_init(&k, test_cpu());
+    CHECK_OK(fj_pool_open(2, &pool, &err));
+    for (size_t c = 0; c < FJ_LEN(logits_only); c++) {
+        golden g;
+        open_case(&g, logits_only[c]);
+        check_logits_within(&g, pool, &k, 2 * allowed);
+        close_case(&g);
+    }
+    fj_pool_close(pool);
+}
+
+/* A family without a golden model is a family that nobody has seen right. */
+TEST(every_family_has_a_golden_model)
+{
+    for (const fj_family *const *f = fj_families; *f; f++) {
+        bool has = false;
+        for (size_t c = 0; c < FJ_LEN(cases) + FJ_LEN(logits_only) && !has; c++) {
+            golden g;
+            open_case(&g, c < FJ_LEN(cases) ? cases[c] : logits_only[c - FJ_LEN(cases)]);
+            has = g.m->family == *f;
+            close_case(&g);
+        }
+        if (!has)
+            print_error("%s\n", (*f)->name);
+        CHECK(has);
     }
 }

@@ -49,12 +49,13 @@ static fj_status build_loss(const fj_model *m, const fj_trainer_settings *s, boo
                        .dropout_scale = is_training };
     fj_build_sizes sizes = { .rows = s->capacity.tokens,
                              .out_rows = s->capacity.targets,
-                             .tiles = tile_capacity(&s->capacity) };
+                             .tiles = tile_capacity(&s->capacity),
+                             .length = s->capacity.segment_tokens };
     fj_build_start(&l->b, &sizes);
     l->labels = fj_graph_external(l->g, "labels", &fj_i32, FJ_OUT_ROWS, fj_shape_1(sizes.out_rows));
     l->weights = fj_graph_external(l->g, "weights of targets", &fj_f32, FJ_OUT_ROWS, fj_shape_1(sizes.out_rows));
     fj_value *hidden = fj_build_hidden(&l->b, -1);
-    l->nll = fj_head_loss(l->g, hidden, &(fj_head){ .w = fj_build_head(&l->b) }, l->labels, l->weights);
+    l->nll = fj_build_loss(&l->b, hidden, l->labels, l->weights);
     if (is_training)
         fj_graph_differentiate(l->g, s->checkpointing);
     return l->g->err->status;

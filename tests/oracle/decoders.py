@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny decoder models with what transformers computes for them: folders as the hub has them, with expected numbers.
 
-Usage: decoders.py OUT NAME [--as FOLDER] [--seed N] [--tokens N] [--dtype float32] [--lean] [--new-config] [key=json ...]
+Usage (with python -P: the folder has a tokenizers.py): decoders.py OUT NAME [--as FOLDER] [--seed N] [--tokens N] [--dtype float32] [--lean] [--new-config] [key=json ...]
        decoders.py OUT --golden     the cases of tests/golden/decoders
        decoders.py OUT --twins      cases with every optional part, for a run by hand
 NAME is a row of MODELS; key=json sets or changes a key of config.json ("mlp_bias=true", "head_dim=6").
@@ -40,12 +40,75 @@ MODELS = {
     "mistral-swa": MISTRAL | {"sliding_window": 12},
     "mistral-nemo": MISTRAL | {"hidden_size": 40, "head_dim": 6, "rope_theta": 1e6},
 }
+LLAMAS = tuple(MODELS)
+PLAIN = {"vocab_size": 128, "max_position_embeddings": 4096, "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2}
+SIZES = PLAIN | {"hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+QWEN = SIZES | {"rms_norm_eps": 1e-6, "rope_theta": 1e6, "hidden_act": "silu"}
+GEMMA = SIZES | {"pad_token_id": None, "head_dim": 12, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True}
+PHI3 = SIZES | {"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "rms_norm_eps": 1e-5, "hidden_act": "silu",
+                "original_max_position_embeddings": 4096, "sliding_window": None, "pad_token_id": None}
+FALCON = {"architectures": ["FalconForCausalLM"], "model_type": "falcon", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+          "vocab_size": 128, "multi_query": True, "parallel_attn": True, "new_decoder_architecture": False, "alibi": False, "bias": False,
+          "layer_norm_epsilon": 1e-5, "bos_token_id": 11, "eos_token_id": 11}
+COHERE = SIZES | {"architectures": ["CohereForCausalLM"], "model_type": "cohere", "layer_norm_eps": 1e-5, "logit_scale": 0.75, "rope_theta": 8e6,
+                  "hidden_act": "silu", "tie_word_embeddings": True, "pad_token_id": None}
+MODELS |= {
+    "bloom": {"architectures": ["BloomForCausalLM"], "model_type": "bloom", "hidden_size": 32, "n_layer": 2, "n_head": 4, "vocab_size": 112,
+              "layer_norm_epsilon": 1e-5, "bos_token_id": 1, "eos_token_id": 2},
+    "cohere": COHERE,
+    "falcon": FALCON,
+    "gemma": GEMMA | {"architectures": ["GemmaForCausalLM"], "model_type": "gemma"},
+    "gemma2": GEMMA | {"architectures": ["Gemma2ForCausalLM"], "model_type": "gemma2", "query_pre_attn_scalar": 16, "sliding_window": 8,
+                       "attn_logit_softcapping": 5.0, "final_logit_softcapping": 4.0},
+    "gemma3": GEMMA | {"architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "query_pre_attn_scalar": 12, "sliding_window": 6,
+                       "sliding_window_pattern": 2, "rope_local_base_freq": 10000.0, "rope_theta": 1e6},
+    "gpt2": {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64,
+             "vocab_size": 120, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5},
+    "gpt-neox": PLAIN | {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_size": 32, "intermediate_size": 80,
+                         "num_hidden_layers": 2, "num_attention_heads": 4, "layer_norm_eps": 1e-5, "rotary_pct": 0.25, "rotary_emb_base": 10000,
+                         "use_parallel_residual": True, "hidden_act": "gelu"},
+    "mpt": {"architectures": ["MptForCausalLM"], "model_type": "mpt", "d_model": 32, "n_layers": 2, "n_heads": 4, "vocab_size": 112,
+            "expansion_ratio": 4, "max_seq_len": 64, "no_bias": True, "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": None}},
+    "nemotron": SIZES | {"architectures": ["NemotronForCausalLM"], "model_type": "nemotron", "head_dim": 8, "hidden_act": "relu2", "norm_eps": 1e-5,
+                         "partial_rotary_factor": 0.5, "attention_bias": False, "mlp_bias": False},
+    "phi": SIZES | {"architectures": ["PhiForCausalLM"], "model_type": "phi", "layer_norm_eps": 1e-5, "partial_rotary_factor": 0.5,
+                    "hidden_act": "gelu_new", "qk_layernorm": False},
+    "phi3": PHI3,
+    "qwen2": QWEN | {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"},
+    "qwen3": QWEN | {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 12},
+}
 SMALL = {"hidden_size": 8, "intermediate_size": 14, "vocab_size": 22}
 GOLDEN = [  # folder, row, seed, tokens, changes: a few KB each
     ("tiny-bias", "llama2", 11, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "attention_bias": True, "mlp_bias": True}),
     ("tiny-tied", "llama31-ropescale", 12, 9, SMALL | {"num_attention_heads": 2, "tie_word_embeddings": True, "intermediate_size": 13,
                                                        "rope_scaling": LLAMA3_SCALING | {"original_max_position_embeddings": 16}}),
     ("tiny-window", "mistral-swa", 13, 12, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 6, "sliding_window": 5}),
+    ("tiny-bloom", "bloom", 21, 9, {"hidden_size": 12, "n_head": 3, "n_layer": 1, "vocab_size": 22}),
+    ("tiny-cohere", "cohere", 22, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1, "use_qk_norm": True}),
+    ("tiny-falcon", "falcon", 23, 9, {"hidden_size": 12, "num_attention_heads": 3, "vocab_size": 22}),
+    ("tiny-falcon40b", "falcon", 24, 9, {"hidden_size": 16, "num_attention_heads": 4, "num_kv_heads": 2, "new_decoder_architecture": True,
+                                         "num_hidden_layers": 1, "vocab_size": 22}),
+    ("tiny-falcon-rw", "falcon", 25, 9, {"hidden_size": 8, "num_attention_heads": 2, "multi_query": False, "parallel_attn": False,
+                                         "alibi": True, "bias": True, "num_hidden_layers": 1, "vocab_size": 22}),
+    ("tiny-gemma", "gemma", 26, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 6, "num_hidden_layers": 1}),
+    ("tiny-gemma2", "gemma2", 27, 12, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 6, "sliding_window": 5}),
+    ("tiny-gemma3", "gemma3", 28, 12, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 6, "sliding_window": 5,
+                                               "query_pre_attn_scalar": 5}),
+    ("tiny-gpt2", "gpt2", 29, 9, {"n_embd": 8, "n_head": 2, "n_layer": 1, "n_positions": 26, "n_inner": 20, "vocab_size": 22}),
+    ("tiny-gpt-neox", "gpt-neox", 30, 9, {"hidden_size": 16, "intermediate_size": 14, "num_attention_heads": 2, "num_hidden_layers": 1,
+                                          "vocab_size": 22}),
+    ("tiny-gpt-neox-sequential", "gpt-neox", 31, 9, {"hidden_size": 8, "intermediate_size": 14, "num_attention_heads": 2, "vocab_size": 22,
+                                                     "num_hidden_layers": 1, "use_parallel_residual": False, "rotary_pct": 0.5}),
+    ("tiny-mpt", "mpt", 32, 9, {"d_model": 12, "n_heads": 3, "n_layers": 1, "vocab_size": 22,
+                                "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": 0.7}}),
+    ("tiny-nemotron", "nemotron", 33, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1, "mlp_bias": True}),
+    ("tiny-phi", "phi", 34, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1, "qk_layernorm": True}),
+    ("tiny-phi3", "phi3", 35, 12, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1, "sliding_window": 5}),
+    ("tiny-phi3-long", "phi3", 36, 12, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1,
+                                                "max_position_embeddings": 64, "original_max_position_embeddings": 8,
+                                                "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [1.25, 4.5]}}),
+    ("tiny-qwen2", "qwen2", 37, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1}),
+    ("tiny-qwen3", "qwen3", 38, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1, "head_dim": 6}),
     ("tiny-linear", "llama-linear-rope", 14, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 1}),
 ]
 TWINS = [
@@ -114,12 +177,16 @@ def batch_of(model, folder, seed, n, vocab):
               folder / "batch.safetensors")
 
 
+HUB_NAMES = {"lm_head.weight": "embed_out.weight"}  # gpt_neox's, which transformers renames in memory
+
+
 def grads_of(model, folder, ids):
     model.zero_grad()
     logits = model(torch.tensor([ids])).logits.float()
     loss = torch.nn.functional.cross_entropy(logits[0, :-1], torch.tensor(ids[1:]))
     loss.backward()
-    save_file({k: p.grad.float().contiguous() for k, p in model.named_parameters()}, folder / "grads.safetensors")
+    save_file({HUB_NAMES.get(k, k) if "gpt_neox.embed_in.weight" in dict(model.named_parameters()) else k: p.grad.float().contiguous()
+               for k, p in model.named_parameters()}, folder / "grads.safetensors")
     return float(loss.detach())
 
 
@@ -129,16 +196,21 @@ def make(out, folder, row, seed, tokens, changes, dtype="float32", lean=False, n
     keys = MODELS[row] | changes | {"torch_dtype": dtype}
     (folder / "config.json").write_text(json.dumps(keys, indent=1) + "\n")
     config = transformers.AutoConfig.from_pretrained(folder)
-    config._attn_implementation = "eager"
+    config._attn_implementation = "sdpa" if keys.get("alibi") else "eager"  # falcon's eager mode adds alibi twice
     torch.manual_seed(seed)
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     weights_into(model, seed)
     for p in model.parameters():  # what a file of that type holds; not model.to(), which rounds the frequencies of rope too
         p.data = p.data.to(getattr(torch, dtype)).to(torch.float32)
+    if row not in LLAMAS:  # 1 + w is exact then
+        for p in model.parameters():
+            p.data = p.data.mul(4096).round().div(4096) if p.ndim == 1 else p.data
     if new_config:
         config.save_pretrained(folder)
     state = {k: v.to(getattr(torch, dtype)).contiguous() for k, v in model.state_dict().items()
-             if not (k == "lm_head.weight" and config.tie_word_embeddings)}
+             if not (k == "lm_head.weight" and model.get_output_embeddings().weight is model.get_input_embeddings().weight)}
+    if keys["model_type"] == "gpt_neox":
+        state = {HUB_NAMES.get(k, k): v for k, v in state.items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     ids = ids_of(seed, tokens, config.vocab_size)
     with torch.no_grad():

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Command-R and R+.  Source: transformers, modeling_cohere.py, CohereDecoderLayer.
+ *   x = LN(h; attn_norm, no bias);  h += attention(x) + down(silu(gate x) * up x);  logits = logit_scale * embed^T LN(h)
+ * Rope turns neighbours, in Hugging Face's files too. R+ norms the heads of q and k, each with weights of its own. */
+#include "models/build.h"
+#include "models/config.h"
+
+#define LAYER "model.layers.{}."
+static const fj_weight_row weights[] = {
+    { &fj_role_token_embd, "model.embed_tokens.weight", { FJ_DIM_VOCAB, FJ_DIM_MODEL } },
+    { &fj_role_output_norm, "model.norm.weight", { FJ_DIM_MODEL } },
+    { &fj_role_output, "lm_head.weight", { FJ_DIM_VOCAB, FJ_DIM_MODEL }, .flags = FJ_TIED_OUTPUT },
+    { &fj_role_attn_norm, LAYER "input_layernorm.weight", { FJ_DIM_MODEL } },
+    { &fj_role_attn_q, LAYER "self_attn.q_proj.weight", { FJ_DIM_Q, FJ_DIM_MODEL } },
+    { &fj_role_attn_q, LAYER "self_attn.q_proj.bias", { FJ_DIM_Q }, .is_bias = true, .only_if = fj_if_attn_bias },
+    { &fj_role_attn_k, LAYER "self_attn.k_proj.weight", { FJ_DIM_KV, FJ_DIM_MODEL } },
+    { &fj_role_attn_k, LAYER "self_attn.k_proj.bias", { FJ_DIM_KV }, .is_bias = true, .only_if = fj_if_attn_bias },
+    { &fj_role_attn_v, LAYER "self_attn.v_proj.weight", { FJ_DIM_KV, FJ_DIM_MODEL } },
+    { &fj_role_attn_v, LAYER "self_attn.v_proj.bias", { FJ_DIM_KV }, .is_bias = true, .only_if = fj_if_attn_bias },
+    { &fj_role_attn_q_norm, LAYER "self_attn.q_norm.weight", { FJ_DIM_HEADS, FJ_DIM_HEAD }, .only_if = fj_if_qk_norm },
+    { &fj_role_attn_k_norm,
+      LAYER "self_attn.k_norm.weight",
+      { FJ_DIM_KV_HEADS, FJ_DIM_HEAD },
+      .only_if = fj_if_qk_norm },
+    { &fj_role_attn_output, LAYER "self_attn.o_proj.weight", { FJ_DIM_MODEL, FJ_DIM_Q } },
+    { &fj_role_attn_output,
+      LAYER "self_attn.o_proj.bias",
+      { FJ_DIM_MODEL },
+      .is_bias = true,
+      .only_if = fj_if_attn_bias },
+    { &fj_role_ffn_gate, LAYER "mlp.gate_proj.weight", { FJ_DIM_FF, FJ_DIM_MODEL } },
+    { &fj_role_ffn_up, LAYER "mlp.up_proj.weight", { FJ_DIM_FF, FJ_DIM_MODEL } },
+    { &fj_role_ffn_down, LAYER "mlp.down_proj.weight", { FJ_DIM_MODEL, FJ_DIM_FF } },
+    { 0 },
+};
+#undef LAYER
+
+static const char *const model_types[] = { "cohere", NULL };
+static const char *const ignored[] = { "rotary_emb.inv_freq", NULL };
+
+static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp, fj_err *err)
+{
+    static const fj_config_names names = { .n_ctx = "model_max_length|max_position_embeddings",
+                                           .norm_eps = "layer_norm_eps",
+                                           .norm_eps_is = 1e-5 };
+    (void)naming;
+    fj_status st = fj_config_core(config, &names, hp, err);
+    if (!st)
+        st = fj_config_activation(config, "hidden_act", "silu", hp, err);
+    if (!st)
+        st = fj_config_bool(config, "attention_bias", false, &hp->has_attn_bias, err);
+    if (!st)
+        st = fj_config_bool(config, "use_qk_norm", false, &hp->has_qk_norm, err);
+    if (!st)
+        st = fj_config_real(config, "logit_scale", 0.0625, &hp->logit_scale, err);
+    if (!st)
+        st = fj_config_rope(config, 1, hp, err);
+    hp->is_layer_norm = true;
+    hp->rope_half = false;
+    return st;
+}
+
+static fj_value *block(fj_build *b, fj_value *x, int layer)
+{
+    fj_value *h = fj_block_norm(b, x, &fj_role_attn_norm, layer);
+    return fj_add(b->g, x, fj_add(b->g, fj_block_attention(b, h, layer), fj_block_gated_mlp(b, h, layer)));
+}
+
+const fj_family fj_family_cohere = {
+    .name = "cohere",
+    .model_types = model_types,
+    .weights = weights,
+    .ignored = ignored,
+    .is_tied = true,
+    .hparams = hparams,
+    .block = block,
+};
