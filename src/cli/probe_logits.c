@@ -113,7 +113,7 @@ static fj_status compute(const fj_call *call, const fj_opened *opened, const fj_
                          const prompts *p, const char *name, fj_err *err)
 {
     const fj_hparams *hp = &opened->model->hp;
-    int64_t cols = wanted->wants_hidden ? hp->d_model : hp->n_vocab;
+    int64_t cols = wanted->wants_hidden ? hp->d_model : hp->n_labels ? hp->n_labels : hp->n_vocab;
     fj_session *session = NULL;
     fj_buffer values = { 0 };
     size_t bytes = 0;

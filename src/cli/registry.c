@@ -5,6 +5,7 @@
 /* clang-format off */
 const fj_command *const fj_commands[] = {
     &fj_command_bench,
+    &fj_command_classify,
     &fj_command_doctor,
     &fj_command_export,
     &fj_command_plan,

@@ -183,6 +183,30 @@ TEST(logits_of_families_of_their_own_are_those_of_their_authors)
     fj_pool_close(pool);
 }
 
+TEST(scores_of_a_reward_model_are_those_of_transformers)
+{
+    fj_kernels k;
+    fj_pool *pool = NULL;
+    fj_session *session = NULL;
+    fj_err err = { 0 };
+    golden g;
+    float got[5];
+    fj_kernels_init(&k, test_cpu());
+    CHECK_OK(fj_pool_open(2, &pool, &err));
+    open_case(&g, "nemotron-reward");
+    CHECK(g.m->hp.n_labels == 5);
+    float *wanted = values_of(g.expected, "scores", 5);
+    fj_session_settings s = { .n_ctx = g.n };
+    fj_rows_in rows = { .n = g.n, .ids = g.ids };
+    CHECK_OK(fj_session_open(g.m, &s, pool, &k, &session, &err));
+    CHECK_OK(fj_session_forward(session, &rows, got, NULL, &err));
+    CHECK_NEAR(got, wanted, 5, 2 * allowed);
+    free(wanted);
+    fj_session_close(session);
+    fj_pool_close(pool);
+    close_case(&g);
+}
+
 /* A family without a golden model is a family that nobody has seen right. */
 TEST(every_family_has_a_golden_model)
 {

@@ -86,6 +86,8 @@ static void add_updates(fj_trainer *t)
 
 static fj_status check_method(const fj_model *m, const fj_trainer_settings *s, fj_err *err)
 {
+    if (m->hp.n_labels)
+        return fj_fail(err, FJ_ERR_USAGE, "this model gives scores; forja trains models that write text");
     for (int i = 0; s->has_optimizer && !s->adapter && i < m->n_weights; i++)
         if (m->weights[i].dtype->is_quantized) {
             (void)fj_fail(err, FJ_ERR_USAGE, "full tuning needs 16 or 32-bit weights, '%s' is %s", m->weights[i].name,
