@@ -62,37 +62,65 @@ static const float *in_peft_order(work *w, const fj_trained *p)
     return out;
 }
 
-/* The gradient as the model's own file has the weight. */
-static const float *in_file_order(work *w, const fj_trained *p, fj_shape *shape)
+/* `count` values of the gradient of matrices that the model's own file has as (in, out). */
+static const float *in_file_order(work *w, const fj_trained *p, const float *from, int64_t count)
+{
+    int64_t rows = p->shape.dim[p->shape.rank - 2], cols = fj_shape_cols(&p->shape), whole = rows * cols;
+    float *out = fj_arena_array(w->arena, (size_t)count, sizeof *out);
+    for (int64_t i = 0; out && i < count; i++) {
+        int64_t at = i % whole;
+        out[i - at + at % cols * rows + at / cols] = from[i];
+    }
+    return out;
+}
+
+/* A weight that the file has as it is here. */
+static fj_tensor whole(work *w, const fj_trained *p)
+{
+    const fj_lora *l = p->parameter->lora;
+    return (fj_tensor){ .name = l ? fj_adapter_name(w->opened.model, w->opened.adapter, l, p->parameter->is_b)
+                                  : fj_trained_label(p),
+                        .shape = p->shape,
+                        .data = l ? in_peft_order(w, p) : p->gradient };
+}
+
+/* Appends a parameter: one tensor, or one for each expert where Hugging Face's file has them so. */
+static bool add_gradient(work *w, const fj_trained *p, fj_tensor *list, int *n)
 {
     const fj_model *m = w->opened.model;
-    int64_t rows = p->shape.dim[0], cols = fj_shape_cols(&p->shape);
-    if (m->naming != FJ_NAMING_HF || !fj_model_is_transposed(m, p->parameter->weight))
-        return p->gradient;
-    float *out = fj_arena_array(w->arena, (size_t)(rows * cols), sizeof *out);
-    for (int64_t i = 0; out && i < rows * cols; i++)
-        out[i % cols * rows + i / cols] = p->gradient[i];
-    *shape = fj_shape_2(cols, rows);
-    return out;
+    const fj_weight *weight = p->parameter->weight;
+    bool is_hf = weight && m->naming == FJ_NAMING_HF, is_turned = is_hf && fj_model_is_transposed(m, weight);
+    int64_t count = is_hf ? fj_model_hf_count(m, weight) : 1, size = fj_shape_count(&p->shape) / count;
+    for (int64_t e = 0; e < count; e++) {
+        fj_tensor *t = &list[(*n)++];
+        *t = whole(w, p);
+        if (is_hf) {
+            t->name = fj_model_hf_part(m, weight, e);
+            t->shape = fj_model_hf_shape(m, weight);
+            t->data = is_turned ? in_file_order(w, p, p->gradient + e * size, size) : p->gradient + e * size;
+        }
+        t->dtype = &fj_f32;
+        t->bytes = (size_t)size * sizeof(float);
+        if (!t->name || !t->data)
+            return false;
+    }
+    return true;
 }
 
 static fj_status write_gradients(work *w, fj_err *err)
 {
     const settings *s = w->call->settings;
-    int n = fj_trainer_count(w->trainer);
-    fj_tensor *list = fj_arena_array(w->arena, (size_t)n, sizeof *list);
+    int n = 0, most = 0;
+    for (int i = 0; i < fj_trainer_count(w->trainer); i++) {
+        fj_trained p = fj_trainer_at(w->trainer, i);
+        most += p.shape.rank == 3 ? (int)p.shape.dim[0] : 1;
+    }
+    fj_tensor *list = fj_arena_array(w->arena, (size_t)most, sizeof *list);
     if (!list)
         return no_memory(err);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < fj_trainer_count(w->trainer); i++) {
         fj_trained p = fj_trainer_at(w->trainer, i);
-        const fj_lora *l = p.parameter->lora;
-        list[i] = (fj_tensor){ .name = l ? fj_adapter_name(w->opened.model, w->opened.adapter, l, p.parameter->is_b)
-                                         : fj_trained_label(&p),
-                               .dtype = &fj_f32,
-                               .shape = p.shape,
-                               .bytes = (size_t)fj_shape_count(&p.shape) * sizeof(float) };
-        list[i].data = l ? in_peft_order(w, &p) : in_file_order(w, &p, &list[i].shape);
-        if (!list[i].name || !list[i].data)
+        if (!add_gradient(w, &p, list, &n))
             return no_memory(err);
     }
     return fj_safetensors_write(s->out, list, (size_t)n, NULL, err);

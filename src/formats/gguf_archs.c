@@ -113,6 +113,30 @@ static const fj_gguf_key experts[] = {
     { "expert_used_count", "num_experts_per_tok", FJ_KEY_INT, 0, FJ_KEY_OPTIONAL },
     { 0 },
 };
+static const fj_gguf_key dbrx_sizes[] = {
+    { "block_count", "n_layers|num_hidden_layers", FJ_KEY_INT },
+    { "context_length", "max_seq_len|max_position_embeddings", FJ_KEY_INT, 2048 },
+    { "embedding_length", "d_model|hidden_size", FJ_KEY_INT },
+    { "feed_forward_length", "ffn_config.ffn_hidden_size", FJ_KEY_INT },
+    { "attention.head_count", "n_heads|num_attention_heads", FJ_KEY_INT },
+    { KV, "attn_config.kv_n_heads", FJ_KEY_INT },
+    { "rope.freq_base", "attn_config.rope_theta|rope_theta", FJ_KEY_REAL, 10000 },
+    { "attention.clamp_kqv", "attn_config.clip_qkv", FJ_KEY_REAL, 0, FJ_KEY_OPTIONAL },
+    { "expert_count", "ffn_config.moe_num_experts", FJ_KEY_INT },
+    { "expert_used_count", "ffn_config.moe_top_k", FJ_KEY_INT },
+    { NORM_EPS, "norm_eps", FJ_KEY_REAL, 1e-5 },
+    { 0 },
+};
+static const fj_gguf_key grok_own[] = {
+    { RMS_EPS, "rms_norm_eps", FJ_KEY_REAL, 1e-5 },
+    { "expert_count", "num_local_experts|num_experts", FJ_KEY_INT },
+    { "expert_used_count", "num_experts_per_tok", FJ_KEY_INT },
+    { "attn_logit_softcapping", "max_attn_value", FJ_KEY_REAL, 30 },
+    { "attention.output_scale", "attn_output_multiplier", FJ_KEY_REAL, 0.08838834764831845 },
+    { "embedding_scale", "embedding_multiplier_scale", FJ_KEY_REAL, 78.38367176906169 },
+    { "logit_scale", "output_multiplier_scale", FJ_KEY_REAL, 0.5773502691896257 },
+    { 0 },
+};
 static const fj_gguf_key phi3_own[] = {
     { WINDOW, "sliding_window", FJ_KEY_INT, 0, FJ_KEY_OPTIONAL },
     { "rope.scaling.original_context_length", "original_max_position_embeddings", FJ_KEY_INT, 0, FJ_KEY_OPTIONAL },
@@ -474,6 +498,18 @@ static fj_status write_mpt(fj_gguf_writer *w, const fj_json *config, fj_err *err
     return write_ff(w, "mpt", d * fj_json_int(fj_json_find(config, "expansion_ratio"), 4));
 }
 
+/* The weights of the chosen are divided by their sum there. */
+static fj_status write_dbrx(fj_gguf_writer *w, const fj_json *config, fj_err *err)
+{
+    const fj_json *ffn = fj_json_get(config, "ffn_config"), *order = fj_json_get(ffn, "moe_normalize_expert_weights");
+    (void)w;
+    if (order && fj_json_real(order, 0) != 1)
+        return fj_fail(
+            err, FJ_ERR_FORMAT,
+            "config.json: 'moe_normalize_expert_weights' other than 1 has no form in GGUF that forja writes");
+    return FJ_OK;
+}
+
 /* ---- the table ------------------------------------------------------------------------------------------------------------------ */
 
 static const fj_gguf_arch bloom = {
@@ -492,6 +528,27 @@ static const fj_gguf_arch command_r = {
     .sizes = cohere_sizes,
     .presences = cohere_parts,
     .d_head = "head_dim",
+};
+static const fj_gguf_arch dbrx = {
+    .name = "dbrx",
+    .model_types = { "dbrx" },
+    .class = "DbrxForCausalLM",
+    .sizes = dbrx_sizes,
+    .write = write_dbrx,
+};
+static const fj_gguf_arch grok = {
+    .name = "grok",
+    .model_types = { "grok", "grok-1" },
+    .class = "GrokForCausalLM",
+    .sizes = llama_sizes,
+    .own = grok_own,
+    .d_head = "head_dim",
+};
+static const fj_gguf_arch jetmoe = {
+    .name = "jetmoe",
+    .model_types = { "jetmoe" },
+    .class = "JetMoEForCausalLM",
+    .holds_config = true,
 };
 static const fj_gguf_arch falcon = {
     .name = "falcon",
@@ -633,6 +690,6 @@ static const fj_gguf_arch qwen3 = {
 };
 
 const fj_gguf_arch *const fj_gguf_archs[] = {
-    &bloom, &command_r, &falcon, &gemma, &gemma2, &gemma3,    &gpt2,  &gptneox, &llama,
-    &mpt,   &nemotron,  &openlm, &phi2,  &phi3,   &phi3small, &qwen2, &qwen3,   NULL,
+    &bloom, &command_r, &dbrx,     &falcon, &gemma, &gemma2, &gemma3,    &gpt2,  &gptneox, &grok, &jetmoe,
+    &llama, &mpt,       &nemotron, &openlm, &phi2,  &phi3,   &phi3small, &qwen2, &qwen3,   NULL,
 };

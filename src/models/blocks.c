@@ -12,6 +12,11 @@ fj_value *fj_build_need(fj_build *b, const fj_role *role, int layer)
     return fj_build_weight(b, w);
 }
 
+fj_value *fj_build_bias(fj_build *b, const fj_role *role, int layer)
+{
+    return fj_build_weight(b, fj_model_weight(b->m, role, layer, true));
+}
+
 static bool has(const fj_build *b, const fj_role *role, int layer)
 {
     return fj_model_weight(b->m, role, layer, false) != NULL;
@@ -73,7 +78,7 @@ fj_value *fj_block_product(fj_build *b, fj_value *x, const fj_role *role, int la
 fj_value *fj_block_norm(fj_build *b, fj_value *x, const fj_role *role, int layer)
 {
     const fj_hparams *hp = &b->m->hp;
-    fj_value *w = fj_build_need(b, role, layer), *bias = fj_build_weight(b, fj_model_weight(b->m, role, layer, true));
+    fj_value *w = fj_build_need(b, role, layer), *bias = fj_build_bias(b, role, layer);
     return hp->is_layer_norm ? fj_layer_norm(b->g, x, w, bias, hp->norm_eps, hp->norm_offset)
                              : fj_rms_norm(b->g, x, w, hp->norm_eps, hp->norm_offset);
 }
@@ -82,7 +87,7 @@ fj_value *fj_block_norm(fj_build *b, fj_value *x, const fj_role *role, int layer
 static fj_value *norm_heads(fj_build *b, fj_value *x, const fj_role *role, int layer)
 {
     const fj_hparams *hp = &b->m->hp;
-    fj_value *w = fj_build_need(b, role, layer), *bias = fj_build_weight(b, fj_model_weight(b->m, role, layer, true));
+    fj_value *w = fj_build_need(b, role, layer), *bias = fj_build_bias(b, role, layer);
     return hp->is_layer_norm ? fj_layer_norm_groups(b->g, x, w, bias, hp->d_head, hp->norm_eps, hp->norm_offset)
                              : fj_rms_norm_groups(b->g, x, w, hp->d_head, hp->norm_eps, hp->norm_offset);
 }
@@ -142,12 +147,16 @@ fj_attention_shape fj_block_attention_shape(const fj_build *b, int layer)
     return s;
 }
 
+fj_value *fj_block_mix(fj_build *b, int layer, fj_value *const p[3], const fj_attention_shape *s)
+{
+    if (!b->is_cached)
+        return fj_attention(b->g, p[0], p[1], p[2], b->tiles, s);
+    return fj_attention_cached(b->g, p[0], p[1], p[2], b->tiles, b->tables, b->cache, layer, b->m->hp.n_layers, s);
+}
+
 fj_value *fj_block_attend(fj_build *b, int layer, fj_value *const p[3], const fj_attention_shape *s)
 {
-    fj_value *y = b->is_cached ? fj_attention_cached(b->g, p[0], p[1], p[2], b->tiles, b->tables, b->cache, layer,
-                                                     b->m->hp.n_layers, s)
-                               : fj_attention(b->g, p[0], p[1], p[2], b->tiles, s);
-    return fj_block_product(b, y, &fj_role_attn_output, layer);
+    return fj_block_product(b, fj_block_mix(b, layer, p, s), &fj_role_attn_output, layer);
 }
 
 fj_value *fj_block_attention(fj_build *b, fj_value *x, int layer)
@@ -182,4 +191,23 @@ fj_value *fj_block_mlp(fj_build *b, fj_value *x, int layer)
 {
     fj_value *h = fj_activate(b->g, fj_block_product(b, x, &fj_role_ffn_up, layer), b->m->hp.act);
     return fj_block_product(b, h, &fj_role_ffn_down, layer);
+}
+
+/* ---- experts -------------------------------------------------------------------------------------------------------------- */
+
+fj_route fj_block_route(fj_build *b, fj_value *x, const fj_role *router, int layer)
+{
+    const fj_hparams *hp = &b->m->hp;
+    return fj_route_rows(b->g, fj_block_product(b, x, router, layer), hp->n_experts_used, hp->expert_norm);
+}
+
+fj_value *fj_block_experts(fj_build *b, fj_value *x, int layer)
+{
+    fj_route route = fj_block_route(b, x, &fj_role_ffn_gate_inp, layer);
+    fj_value *slots = fj_spread_rows(b->g, x, &route);
+    fj_value *gate = fj_expert_linear(b->g, slots, &route, fj_build_need(b, &fj_role_ffn_gate_exps, layer)),
+             *up = fj_expert_linear(b->g, slots, &route, fj_build_need(b, &fj_role_ffn_up_exps, layer));
+    fj_value *h = fj_gated(b->g, gate, up, b->m->hp.act);
+    h = fj_expert_linear(b->g, h, &route, fj_build_need(b, &fj_role_ffn_down_exps, layer));
+    return fj_combine(b->g, h, &route, NULL);
 }

@@ -53,6 +53,7 @@ fj_value *fj_build_loss(fj_build *b, fj_value *hidden, fj_value *labels, fj_valu
 
 /* ---- blocks that families share ------------------------------------------------------------------------------------ */
 fj_value *fj_build_need(fj_build *b, const fj_role *role, int layer); /* a weight that the model must have */
+fj_value *fj_build_bias(fj_build *b, const fj_role *role, int layer); /* NULL without one */
 fj_value *fj_block_norm(fj_build *b, fj_value *x, const fj_role *role, int layer);
 /* Products of x with up to three roles, biases and low-rank paths included. */
 void      fj_block_project(fj_build *b, fj_value *x, const fj_role *const *roles, int n, int layer, fj_value **out);
@@ -63,9 +64,14 @@ fj_value *fj_block_attention(fj_build *b, fj_value *x, int layer);
 void      fj_block_qkv(fj_build *b, fj_value *x, int layer, fj_value *qkv[3]);
 void      fj_block_rope(fj_build *b, int layer, fj_value *qkv[3]);
 fj_attention_shape fj_block_attention_shape(const fj_build *b, int layer);
+fj_value *fj_block_mix(fj_build *b, int layer, fj_value *const qkv[3], const fj_attention_shape *s); /* without the output */
 fj_value *fj_block_attend(fj_build *b, int layer, fj_value *const qkv[3], const fj_attention_shape *s);
 
 fj_value *fj_block_gated_mlp(fj_build *b, fj_value *x, int layer); /* down(act(gate x) * up x) */
 fj_value *fj_block_mlp(fj_build *b, fj_value *x, int layer);       /* down(act(up x)) */
+
+/* Gated MLPs of which each row takes the best few; what the router says. */
+fj_value *fj_block_experts(fj_build *b, fj_value *x, int layer);
+fj_route  fj_block_route(fj_build *b, fj_value *x, const fj_role *router, int layer);
 
 #endif

@@ -76,6 +76,17 @@ fj_status fj_config_activation(const fj_json *config, const char *key, const cha
     return fj_hint(err, "forja has gelu, gelu_new, quick_gelu, relu, relu2, silu");
 }
 
+fj_status fj_config_experts(const fj_json *config, const char *key, const char *key_used, fj_hparams *hp, fj_err *err)
+{
+    fj_status st = fj_config_count(config, key, 0, 1 << 16, &hp->n_experts, err);
+    if (!st)
+        st = fj_config_count(config, key_used, 0, 1 << 16, &hp->n_experts_used, err);
+    if (!st && hp->n_experts_used > hp->n_experts)
+        st = fj_fail(err, FJ_ERR_FORMAT, "config.json: %lld of %lld experts", (long long)hp->n_experts_used,
+                     (long long)hp->n_experts);
+    return st;
+}
+
 fj_status fj_config_positive(const fj_json *config, const char *key, double *out, fj_err *err)
 {
     fj_status st = fj_config_real(config, key, 0, out, err);

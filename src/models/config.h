@@ -26,6 +26,9 @@ fj_status fj_config_count(const fj_json *config, const char *key, int64_t fallba
 /* The activation that the key names. */
 fj_status fj_config_activation(const fj_json *config, const char *key, const char *fallback, fj_hparams *hp, fj_err *err);
 
+/* How many experts there are, and how many a row takes. */
+fj_status fj_config_experts(const fj_json *config, const char *key, const char *key_used, fj_hparams *hp, fj_err *err);
+
 /* A number that must be above 0 where it is there; absent and null are 0. */
 fj_status fj_config_positive(const fj_json *config, const char *key, double *out, fj_err *err);
 

@@ -71,6 +71,9 @@ typedef struct fj_hparams {
     int64_t window;        /* keys a query sees, itself included; 0: all */
     fj_layers windowed;    /* the layers with a window */
     fj_sparse sparse;
+    /* experts */
+    int64_t n_experts, n_experts_used;
+    double  expert_norm;   /* order of the norm that the chosen weights are divided by; 0: none */
     /* the way through */
     double  gate_limit;    /* of a gated MLP's factors; 0: none */
     bool    is_parallel;   /* attention and MLP read the same residual */
@@ -94,6 +97,8 @@ typedef enum fj_dim {
     FJ_DIM_CTX,
     FJ_DIM_HALF_ROPE,
     FJ_DIM_LABELS,
+    FJ_DIM_EXPERTS,
+    FJ_DIM_2KV,
 } fj_dim;
 
 /* A change of layout or of values between Hugging Face's bytes and GGUF's. Rows are permuted whole, so that it works on quantized
@@ -113,15 +118,17 @@ extern const fj_rewrite fj_rewrite_plus_one;   /* norms: GGUF has the 1 added */
 enum {
     FJ_TIED_OUTPUT = 1,   /* absent when the head is the embedding */
     FJ_GGUF_ONLY = 2,     /* an optional tensor of GGUF files that holds what config.json says elsewhere */
-    FJ_HF_TRANSPOSED = 4, /* Hugging Face's file has (in, out) */
+    FJ_HF_TRANSPOSED = 4, /* Hugging Face's file has (in, out), of experts too */
+    FJ_HF_STACKED = 8,    /* Hugging Face's file has the rows of all experts in one matrix */
 };
 
 typedef struct fj_weight_row {
     const fj_role    *role;
-    const char       *hf;  /* {} is the layer */
-    fj_dim            dim[2];
+    const char       *hf;  /* {} is the layer, {e} an expert: a tensor for each */
+    fj_dim            dim[3];
     bool              is_bias;
     bool            (*only_if)(const fj_hparams *hp); /* NULL: always */
+    bool            (*in_layers)(const fj_hparams *hp, int64_t layer); /* NULL: in all */
     unsigned          flags;
     const fj_rewrite *gguf_rewrite;
     const fj_role    *part_of;       /* older GGUF files have the rows in a matrix of this role, */
@@ -154,7 +161,7 @@ typedef struct fj_family {
     fj_value *(*block)(fj_build *b, fj_value *x, int layer);
 } fj_family;
 
-extern const fj_family fj_family_bloom, fj_family_cohere, fj_family_dclm, fj_family_falcon, fj_family_gemma, fj_family_gemma2, fj_family_gemma3, fj_family_gpt2, fj_family_gpt_neox, fj_family_llama, fj_family_mpt, fj_family_nemotron, fj_family_phi, fj_family_phi3, fj_family_phi3small, fj_family_qwen2, fj_family_qwen3;
+extern const fj_family fj_family_bloom, fj_family_cohere, fj_family_dbrx, fj_family_dclm, fj_family_falcon, fj_family_gemma, fj_family_gemma2, fj_family_gemma3, fj_family_gpt2, fj_family_gpt_neox, fj_family_grok, fj_family_grok_hpcai, fj_family_jetmoe, fj_family_llama, fj_family_mixtral, fj_family_mpt, fj_family_nemotron, fj_family_phi, fj_family_phi3, fj_family_phi3small, fj_family_qwen2, fj_family_qwen3;
 extern const fj_family *const fj_families[]; /* NULL at the end */
 
 /* The family of a model_type; FJ_ERR_FORMAT names the nearest known. */

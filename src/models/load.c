@@ -2,19 +2,25 @@
  * From a source's names to roles, every shape checked. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "models/config.h"
 #include "models/model.h"
 
-/* "model.layers.{}.x" with the layer's number; NULL without memory. */
+/* A pattern with its first `mark` replaced by a number; NULL without memory. */
+static const char *filled(fj_arena *arena, const char *pattern, const char *mark, int64_t number)
+{
+    const char *at = pattern ? strstr(pattern, mark) : NULL;
+    if (!at)
+        return pattern;
+    return fj_arena_printf(arena, "%.*s%lld%s", (int)(at - pattern), pattern, (long long)number, at + strlen(mark));
+}
+
+/* "model.layers.{}.x" with the layer's number. */
 static const char *name_of(fj_arena *arena, const char *pattern, int layer)
 {
-    const char *at = strstr(pattern, "{}");
-    if (!at)
-        return fj_arena_text(arena, pattern, strlen(pattern));
-    return fj_arena_printf(arena, "%.*s%d%s", (int)(at - pattern), pattern, layer, at + 2);
+    const char *name = filled(arena, pattern, "{}", layer);
+    return name ? fj_arena_text(arena, name, strlen(name)) : NULL;
 }
 
 static const fj_weight_row *row_of(const fj_model *m, const fj_weight *w)
@@ -34,6 +40,31 @@ const char *fj_model_hf_name(const fj_model *m, const fj_weight *w)
 {
     const fj_weight_row *row = row_of(m, w);
     return row->hf ? name_of(m->arena, pattern_of(m, row), w->layer) : NULL;
+}
+
+int64_t fj_model_hf_count(const fj_model *m, const fj_weight *w)
+{
+    const fj_weight_row *row = row_of(m, w);
+    return !row->hf ? 0 : strstr(row->hf, "{e}") ? w->shape.dim[0] : 1;
+}
+
+const char *fj_model_hf_part(const fj_model *m, const fj_weight *w, int64_t expert)
+{
+    return filled(m->arena, fj_model_hf_name(m, w), "{e}", expert);
+}
+
+fj_shape fj_model_hf_shape(const fj_model *m, const fj_weight *w)
+{
+    unsigned flags = row_of(m, w)->flags;
+    fj_shape s = w->shape;
+    int64_t *dim = s.dim + s.rank - 2, last = s.rank > 1 ? dim[1] : 0;
+    if (flags & FJ_HF_TRANSPOSED) {
+        dim[1] = dim[0];
+        dim[0] = last;
+    }
+    if (s.rank == 3 && fj_model_hf_count(m, w) > 1)
+        return fj_shape_2(s.dim[1], s.dim[2]);
+    return flags & FJ_HF_STACKED ? fj_shape_2(s.dim[0] * s.dim[1], s.dim[2]) : s;
 }
 
 const char *fj_model_gguf_name(const fj_model *m, const fj_weight *w)
@@ -67,9 +98,12 @@ static bool is_in_model(const fj_hparams *hp, const fj_weight_row *row, bool pla
 
 static fj_shape shape_of(const fj_hparams *hp, const fj_weight_row *row)
 {
-    if (row->dim[1] == FJ_DIM_NONE)
-        return fj_shape_1(fj_dim_size(hp, row->dim[0]));
-    return fj_shape_2(fj_dim_size(hp, row->dim[0]), fj_dim_size(hp, row->dim[1]));
+    fj_shape s = { 0 };
+    while (s.rank < 3 && row->dim[s.rank] != FJ_DIM_NONE) {
+        s.dim[s.rank] = fj_dim_size(hp, row->dim[s.rank]);
+        s.rank++;
+    }
+    return s;
 }
 
 bool fj_model_is_transposed(const fj_model *m, const fj_weight *w)
@@ -77,18 +111,21 @@ bool fj_model_is_transposed(const fj_model *m, const fj_weight *w)
     return (row_of(m, w)->flags & FJ_HF_TRANSPOSED) != 0;
 }
 
-/* A private copy of a matrix that the file has as (in, out). */
+/* A private copy of a matrix, or of each expert's, that the file has as (in, out). */
 static fj_status turn(fj_model *m, fj_weight *w, fj_err *err)
 {
     size_t size = (size_t)w->dtype->block_bytes;
-    int64_t rows = w->shape.dim[0], cols = w->shape.dim[1];
+    int64_t rows = w->shape.dim[w->shape.rank - 2], cols = fj_shape_cols(&w->shape), whole = rows * cols;
+    int64_t n = fj_shape_count(&w->shape) / whole;
     unsigned char *copy = fj_arena_take(m->arena, w->stored->bytes);
     const unsigned char *from = w->data;
     if (!copy)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for a copy of '%s'", w->name);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++)
-            memcpy(copy + (size_t)(r * cols + c) * size, from + (size_t)(c * rows + r) * size, size);
+    for (int64_t e = 0; e < n; e++)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < cols; c++)
+                memcpy(copy + (size_t)(e * whole + r * cols + c) * size,
+                       from + (size_t)(e * whole + c * rows + r) * size, size);
     w->data = copy;
     m->source->give_back(m->source, w->stored);
     return FJ_OK;
@@ -116,24 +153,90 @@ static fj_status widen(fj_model *m, fj_weight *w, fj_err *err)
     return FJ_OK;
 }
 
-static fj_status attach(fj_model *m, fj_weight *w, const fj_tensor *t, fj_err *err)
+static fj_status check_tensor(const fj_model *m, const fj_tensor *t, const fj_shape *shape, bool is_turned, fj_err *err)
 {
     char got[96], wanted[96];
-    bool is_turned = m->naming == FJ_NAMING_HF && fj_model_is_transposed(m, w);
-    fj_shape shape = is_turned ? fj_shape_2(w->shape.dim[1], w->shape.dim[0]) : w->shape;
-    if (!fj_shape_equal(&t->shape, &shape))
+    if (!fj_shape_equal(&t->shape, shape))
         return fj_fail(err, FJ_ERR_SHAPE, "%s: '%s' is %s, config says %s", m->source->path, t->name,
-                       fj_shape_text(&t->shape, got), fj_shape_text(&shape, wanted));
+                       fj_shape_text(&t->shape, got), fj_shape_text(shape, wanted));
     if (!t->dtype->is_float && (!t->dtype->is_quantized || is_turned))
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type %s, which is no type of weights", m->source->path,
                        t->name, t->dtype->name);
     if (t->shape.rank == 1 && fj_shape_count(&t->shape) % t->dtype->block_len)
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is a vector of type %s", m->source->path, t->name, t->dtype->name);
+    return FJ_OK;
+}
+
+static fj_status attach(fj_model *m, fj_weight *w, const fj_tensor *t, fj_err *err)
+{
+    bool is_hf = m->naming == FJ_NAMING_HF, is_turned = is_hf && fj_model_is_transposed(m, w);
+    fj_shape shape = is_hf ? fj_model_hf_shape(m, w) : w->shape;
+    fj_status st = check_tensor(m, t, &shape, is_turned, err);
+    if (st)
+        return st;
     w->stored = t;
     w->name = t->name;
     w->dtype = t->dtype;
     w->data = t->data;
     return is_turned ? turn(m, w, err) : widen(m, w, err);
+}
+
+static void mark(fj_model *m, const fj_tensor *t)
+{
+    m->is_taken[t - m->source->at(m->source, 0)] = true;
+}
+
+/* A tensor whose numbers lie where kernels can read them: itself, or one with a private copy. */
+static const fj_tensor *aligned(fj_model *m, const fj_tensor *t)
+{
+    size_t step = t->dtype == &fj_f32 ? 4 : t->dtype->block_len > 1 ? 1 : 2;
+    if ((uintptr_t)t->data % step == 0)
+        return t;
+    fj_tensor *copy = fj_arena_take(m->arena, sizeof *copy);
+    void *data = fj_arena_take(m->arena, t->bytes);
+    if (!copy || !data)
+        return NULL;
+    *copy = *t;
+    copy->data = memcpy(data, t->data, t->bytes);
+    return copy;
+}
+
+/* A tensor for each expert: Hugging Face's names, or those of GGUF files of 2023 ("blk.0.ffn_up.7.weight"). */
+static fj_status attach_experts(fj_model *m, fj_weight *w, bool *found, fj_err *err)
+{
+    int64_t n = w->shape.dim[0];
+    fj_shape shape = fj_shape_2(w->shape.dim[1], w->shape.dim[2]);
+    const fj_tensor **parts = fj_arena_array(m->arena, (size_t)n, sizeof(fj_tensor *));
+    size_t stem = strlen(w->role->gguf) - strlen("_exps");
+    if (!parts)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %lld experts", (long long)n);
+    *found = false;
+    for (int64_t e = 0; e < n; e++) {
+        char old[128];
+        (void)snprintf(old, sizeof old, "%.*s.%lld.weight", (int)stem, w->role->gguf, (long long)e);
+        const char *name = m->naming == FJ_NAMING_GGUF ? name_of(m->arena, old, w->layer) : fj_model_hf_part(m, w, e);
+        const fj_tensor *t = name ? m->source->find(m->source, name) : NULL;
+        if (!t && e == 0)
+            return FJ_OK;
+        if (!t)
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: no tensor '%s'", m->source->path, name ? name : "?");
+        fj_status st = check_tensor(m, t, &shape, false, err);
+        if (st)
+            return st;
+        mark(m, t);
+        parts[e] = aligned(m, t);
+        if (!parts[e])
+            return fj_fail(err, FJ_ERR_MEMORY, "no memory for a copy of '%s'", t->name);
+        if (t->dtype != parts[0]->dtype)
+            return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is %s, its neighbours are %s", m->source->path, t->name,
+                           t->dtype->name, parts[0]->dtype->name);
+    }
+    *found = true;
+    w->stored = parts[0];
+    w->name = parts[0]->name;
+    w->dtype = parts[0]->dtype;
+    w->parts = parts;
+    return FJ_OK;
 }
 
 /* Rows of a matrix that older files have in one piece. */
@@ -161,23 +264,28 @@ static fj_status attach_part(fj_model *m, fj_weight *w, const fj_weight_row *row
     }
     fj_status st = attach(m, w, part, err);
     w->stored = whole;
+    mark(m, whole);
     return st;
 }
 
 static fj_status find(fj_model *m, fj_weight *w, const fj_weight_row *row, fj_err *err)
 {
-    const char *name = m->naming == FJ_NAMING_GGUF ? fj_model_gguf_name(m, w) : fj_model_hf_name(m, w);
+    bool is_gguf = m->naming == FJ_NAMING_GGUF, found = false;
+    const char *name = is_gguf ? fj_model_gguf_name(m, w) : fj_model_hf_name(m, w);
     const fj_tensor *t = name ? m->source->find(m->source, name) : NULL;
-    bool found = false;
-    if (t)
+    fj_status st = FJ_OK;
+    if (t) {
+        mark(m, t);
         return attach(m, w, t, err);
-    if (m->naming == FJ_NAMING_GGUF) {
-        fj_status st = attach_part(m, w, row, &found, err);
-        if (st || found)
-            return st;
     }
-    if (row->flags & FJ_GGUF_ONLY)
-        return FJ_OK;
+    if (is_gguf)
+        st = attach_part(m, w, row, &found, err);
+    if (!st && !found && w->shape.rank == 3 && (is_gguf || fj_model_hf_count(m, w) != 1))
+        st = attach_experts(m, w, &found, err);
+    if (st || found || (row->flags & FJ_GGUF_ONLY))
+        return st;
+    if (!is_gguf)
+        name = fj_model_hf_part(m, w, 0);
     (void)fj_fail(err, FJ_ERR_FORMAT, "%s: no tensor '%s'", m->source->path, name ? name : "?");
     return fj_hint(err, "the file is not complete, or its config.json belongs to another model");
 }
@@ -195,44 +303,48 @@ static const char *hf_head(const fj_model *m)
 static fj_status check_rest(const fj_model *m, fj_err *err)
 {
     size_t n = m->source->count(m->source);
-    bool *is_taken = calloc(n + 1, sizeof *is_taken);
-    fj_status st = FJ_OK;
-    if (!is_taken)
-        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %zu tensors", n);
-    const fj_tensor *first = n ? m->source->at(m->source, 0) : NULL;
     const char *head = hf_head(m);
-    for (int i = 0; i < m->n_weights; i++)
-        if (m->weights[i].stored)
-            is_taken[m->weights[i].stored - first] = true;
-    for (size_t i = 0; i < n && !st; i++) {
+    for (size_t i = 0; i < n; i++) {
         const fj_tensor *t = m->source->at(m->source, i);
-        bool is_ignored = is_taken[t - first];
+        bool is_ignored = m->is_taken[i];
         for (const char *const *x = m->family->ignored; *x; x++)
             is_ignored |= strstr(t->name, *x) != NULL;
         if (m->hp.is_tied && m->naming == FJ_NAMING_HF && head && !strcmp(t->name, head))
             is_ignored = true; /* a stored copy of the tied head */
-        if (!is_ignored) {
-            st = fj_fail(err, FJ_ERR_FORMAT, "%s: tensor '%s' has no place in a %s model of this configuration",
-                         m->source->path, t->name, m->family->name);
-            (void)fj_hint(err, "config.json may belong to another model (layers %lld, tied head: %s)",
-                          (long long)m->hp.n_layers, m->hp.is_tied ? "yes" : "no");
-        }
+        if (is_ignored)
+            continue;
+        (void)fj_fail(err, FJ_ERR_FORMAT, "%s: tensor '%s' has no place in a %s model of this configuration",
+                      m->source->path, t->name, m->family->name);
+        return fj_hint(err, "config.json may belong to another model (layers %lld, tied head: %s)",
+                       (long long)m->hp.n_layers, m->hp.is_tied ? "yes" : "no");
     }
-    free(is_taken);
-    return st;
+    return FJ_OK;
+}
+
+static bool is_in_layer(const fj_hparams *hp, const fj_weight_row *row, int64_t layer)
+{
+    return !row->in_layers || row->in_layers(hp, layer);
 }
 
 static int copies_of(const fj_model *m, const fj_weight_row *row, bool planned)
 {
-    return !is_in_model(&m->hp, row, planned) ? 0 : row->role->in_layer ? (int)m->hp.n_layers : 1;
+    int n = 0;
+    if (!is_in_model(&m->hp, row, planned))
+        return 0;
+    for (int64_t layer = 0; row->role->in_layer && layer < m->hp.n_layers; layer++)
+        n += is_in_layer(&m->hp, row, layer);
+    return row->role->in_layer ? n : 1;
 }
 
 static void add_weights(fj_model *m, const fj_weight_row *row, bool planned)
 {
-    for (int i = 0; i < copies_of(m, row, planned); i++) {
+    int64_t layers = row->role->in_layer ? m->hp.n_layers : 1;
+    for (int layer = 0; layer < layers && is_in_model(&m->hp, row, planned); layer++) {
+        if (row->role->in_layer && !is_in_layer(&m->hp, row, layer))
+            continue;
         m->weights[m->n_weights] = (fj_weight){ .name = row->role->name,
                                                 .role = row->role,
-                                                .layer = row->role->in_layer ? i : -1,
+                                                .layer = row->role->in_layer ? layer : -1,
                                                 .is_bias = row->is_bias,
                                                 .dtype = &fj_f32,
                                                 .shape = shape_of(&m->hp, row) };
@@ -360,6 +472,11 @@ fj_status fj_model_open(const fj_source *source, fj_model **out, fj_err *err)
 {
     fj_model *m = NULL;
     fj_status st = new_model(source->config, source, &m, err);
+    if (!st) {
+        m->is_taken = fj_arena_array(m->arena, source->count(source) + 1, sizeof *m->is_taken);
+        if (!m->is_taken)
+            st = fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %zu tensors", source->count(source));
+    }
     for (int i = 0; !st && i < m->n_weights; i++)
         st = find(m, &m->weights[i], m->rows[i], err);
     if (!st)
@@ -367,7 +484,7 @@ fj_status fj_model_open(const fj_source *source, fj_model **out, fj_err *err)
     int kept = 0; /* optional weights that the file does not have leave the list */
     for (int i = 0; !st && i < m->n_weights; i++) {
         m->rows[kept] = m->rows[i];
-        if (m->weights[i].data)
+        if (m->weights[i].data || m->weights[i].parts)
             m->weights[kept++] = m->weights[i];
     }
     if (!st) {
@@ -392,7 +509,7 @@ fj_status fj_model_describe(const fj_json *config, const fj_dtype *dtype, fj_mod
         dtype = strstr(stored, "float32") ? &fj_f32 : strstr(stored, "bfloat16") ? &fj_bf16 : &fj_f16;
     }
     for (int i = 0; !st && i < m->n_weights; i++)
-        if (m->weights[i].shape.rank == 2 && !m->weights[i].role->is_norm)
+        if (m->weights[i].shape.rank > 1 && !m->weights[i].role->is_norm)
             m->weights[i].dtype = dtype;
     if (!st)
         st = set_positions(m, err);

@@ -22,6 +22,7 @@ struct fj_model {
     fj_weight       *weights;     /* in the order of the family's table, layer after layer */
     int              n_weights;
     const fj_weight_row **rows;   /* of each weight */
+    bool            *is_taken;    /* of each tensor of the source: a weight has it */
     bool             has_no_prefix; /* names without the family's prefix */
     fj_rope_of_model rope;        /* inverse NULL: none of that kind */
     fj_rope_of_model rope_long;   /* for sequences that grow longer than hp.rope_original */
@@ -49,6 +50,9 @@ const fj_weight *fj_model_head(const fj_model *m);
  * model as it was. No bit of a result changes. */
 fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err);
 
+/* The mapped pages of a weight may leave memory. */
+void fj_model_give_back(const fj_model *m, const fj_weight *w);
+
 /* Bytes of the weights: as they lie in the file, and as fj_model_repack would hold them (those that it does not touch included). */
 size_t fj_model_bytes(const fj_model *m);
 size_t fj_model_repacked_bytes(const fj_model *m);
@@ -57,6 +61,11 @@ int64_t fj_model_parameters(const fj_model *m);
 /* The name of a weight in Hugging Face form, whatever the file: for adapters and exports. Owned by the model's arena; NULL without
  * memory. */
 const char *fj_model_hf_name(const fj_model *m, const fj_weight *w);
+/* In Hugging Face form a weight of experts may be a tensor for each: how many there are (0 for what only GGUF has), the name of one, and
+ * the shape that each has there. */
+int64_t     fj_model_hf_count(const fj_model *m, const fj_weight *w);
+const char *fj_model_hf_part(const fj_model *m, const fj_weight *w, int64_t expert);
+fj_shape    fj_model_hf_shape(const fj_model *m, const fj_weight *w);
 const char *fj_model_gguf_name(const fj_model *m, const fj_weight *w);
 
 /* Whether Hugging Face's file has the matrix as (in, out); here it is (out, in), whatever the file. */

@@ -6,12 +6,29 @@
 #include "models/family.h"
 
 const fj_family *const fj_families[] = {
-    &fj_family_bloom,  &fj_family_cohere, &fj_family_dclm,
-    &fj_family_falcon, &fj_family_gemma,  &fj_family_gemma2,
-    &fj_family_gemma3, &fj_family_gpt2,   &fj_family_gpt_neox,
-    &fj_family_llama,  &fj_family_mpt,    &fj_family_nemotron,
-    &fj_family_phi,    &fj_family_phi3,   &fj_family_phi3small,
-    &fj_family_qwen2,  &fj_family_qwen3,  NULL,
+    &fj_family_bloom,
+    &fj_family_cohere,
+    &fj_family_dbrx,
+    &fj_family_dclm,
+    &fj_family_falcon,
+    &fj_family_gemma,
+    &fj_family_gemma2,
+    &fj_family_gemma3,
+    &fj_family_gpt2,
+    &fj_family_gpt_neox,
+    &fj_family_grok,
+    &fj_family_grok_hpcai,
+    &fj_family_jetmoe,
+    &fj_family_llama,
+    &fj_family_mixtral,
+    &fj_family_mpt,
+    &fj_family_nemotron,
+    &fj_family_phi,
+    &fj_family_phi3,
+    &fj_family_phi3small,
+    &fj_family_qwen2,
+    &fj_family_qwen3,
+    NULL,
 };
 
 enum { MAX_NAMES = 128 };
@@ -67,6 +84,8 @@ int64_t fj_dim_size(const fj_hparams *hp, fj_dim dim)
     case FJ_DIM_CTX: return hp->n_ctx;
     case FJ_DIM_HALF_ROPE: return hp->d_rope / 2;
     case FJ_DIM_LABELS: return hp->n_labels;
+    case FJ_DIM_EXPERTS: return hp->n_experts;
+    case FJ_DIM_2KV: return 2 * hp->n_kv_heads * hp->d_head;
     case FJ_DIM_NONE: break;
     }
     return 0;

@@ -5,17 +5,23 @@
 
 static bool is_packable(const fj_weight *w)
 {
-    return w->shape.rank == 2 && fj_pack_of(w->dtype) != NULL;
+    return w->shape.rank > 1 && fj_pack_of(w->dtype) != NULL;
 }
 
-static size_t tiles_of(const fj_weight *w)
+/* Of one matrix: each expert begins with a tile of its own. */
+static int64_t tiles_of(const fj_weight *w)
 {
-    return (size_t)fj_blocks(w->shape.dim[0], 16);
+    return fj_blocks(w->shape.dim[w->shape.rank - 2], 16);
+}
+
+static int64_t matrices_of(const fj_weight *w)
+{
+    return w->shape.rank == 3 ? w->shape.dim[0] : 1;
 }
 
 static size_t packed_bytes(const fj_weight *w)
 {
-    return tiles_of(w) * fj_pack_of(w->dtype)->tile_bytes(w->shape.dim[1]);
+    return (size_t)(tiles_of(w) * matrices_of(w)) * fj_pack_of(w->dtype)->tile_bytes(fj_shape_cols(&w->shape));
 }
 
 static size_t row_bytes(const fj_weight *w)
@@ -54,10 +60,26 @@ static void pack_tile(void *context, int64_t part, int worker)
     (void)worker;
     const job *j = context;
     const fj_pack *pack = fj_pack_of(j->w->dtype);
-    int64_t k = j->w->shape.dim[1], rows = FJ_MIN(16, j->w->shape.dim[0] - part * 16);
+    int64_t k = fj_shape_cols(&j->w->shape), n = j->w->shape.dim[j->w->shape.rank - 2], tiles = tiles_of(j->w);
+    int64_t first = part % tiles * 16, rows = FJ_MIN(16, n - first);
     size_t stride = row_bytes(j->w);
-    pack->pack((const unsigned char *)j->w->data + (size_t)part * 16 * stride, stride, (int)rows, k,
+    pack->pack(fj_weight_at(j->w, part / tiles * n + first, stride), stride, (int)rows, k,
                j->to + (size_t)part * pack->tile_bytes(k));
+}
+
+/* Pages of the file that the weight lies on: read ahead, or given back. */
+static void tell_source(const fj_model *m, const fj_weight *w, void (*tell)(const fj_source *s, const fj_tensor *t))
+{
+    for (int64_t e = 0; w->parts && e < w->shape.dim[0]; e++)
+        tell(m->source, w->parts[e]);
+    if (!w->parts && w->stored)
+        tell(m->source, w->stored);
+}
+
+void fj_model_give_back(const fj_model *m, const fj_weight *w)
+{
+    if (m->source)
+        tell_source(m, w, m->source->give_back);
 }
 
 fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err)
@@ -73,12 +95,12 @@ fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err)
         if (!is_packable(w))
             continue;
         job j = { w, m->packed.data + at };
-        m->source->will_need(m->source, w->stored);
-        fj_pool_run(pool, pack_tile, &j, (int64_t)tiles_of(w));
+        tell_source(m, w, m->source->will_need);
+        fj_pool_run(pool, pack_tile, &j, tiles_of(w) * matrices_of(w));
         w->packed = j.to;
         w->pack = fj_pack_of(w->dtype);
         at += (packed_bytes(w) + 63) / 64 * 64;
-        m->source->give_back(m->source, w->stored);
+        fj_model_give_back(m, w);
     }
     return FJ_OK;
 }

@@ -44,8 +44,13 @@ static const fj_value *matrix_of(const fj_value *w, int64_t e, expert *to)
         return &to->value;
     to->weight = *w->weight;
     to->weight.shape = to->value.shape;
-    if (to->weight.data)
+    if (to->weight.parts) {
+        to->weight.data = to->weight.parts[e]->data;
+        to->weight.parts = NULL;
+        to->value.data = (void *)(uintptr_t)to->weight.data;
+    } else if (to->weight.data) {
         to->weight.data = (const unsigned char *)to->weight.data + bytes;
+    }
     if (to->weight.packed)
         to->weight.packed = (const unsigned char *)to->weight.packed +
                             to->weight.pack->tile_bytes(n_in) * (size_t)(fj_blocks(n_out, PACK_ROWS) * e);

@@ -47,12 +47,22 @@ typedef struct fj_weight {
     int              layer; /* -1 outside of blocks */
     bool             is_bias;
     const fj_dtype  *dtype;
-    fj_shape         shape; /* (out, in) or (n) */
+    fj_shape         shape; /* (out, in) or (n); (experts, out, in) */
     const void      *data;  /* rows in the file's layout: mapped, or a private copy */
+    const fj_tensor *const *parts; /* in place of data: experts that do not lie end to end, a tensor each */
     const fj_pack   *pack;  /* set with packed */
     const void      *packed; /* repacked tiles of 16 rows, see kernels.h */
     const fj_tensor *stored; /* in the source; NULL for a weight that is computed */
 } fj_weight;
+
+/* Where a row lies, those of all experts counted through; a row has `stride` bytes. */
+static inline const void *fj_weight_at(const fj_weight *w, int64_t row, size_t stride)
+{
+    if (!w->parts)
+        return (const unsigned char *)w->data + (size_t)row * stride;
+    int64_t rows = w->shape.dim[1];
+    return (const unsigned char *)w->parts[row / rows]->data + (size_t)(row % rows) * stride;
+}
 
 struct fj_value {
     const char     *name; /* for messages; a constant */

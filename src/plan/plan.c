@@ -48,10 +48,13 @@ fj_status fj_plan_model(const fj_json *config, const fj_recipe *recipe, fj_model
         fj_recipe_weight about = { .role = w->role,
                                    .layer = w->layer,
                                    .n_layers = (int)(*out)->hp.n_layers,
-                                   .shape = w->shape,
+                                   .shape = w->shape.rank < 2
+                                                ? w->shape
+                                                : fj_shape_2(w->shape.dim[w->shape.rank - 2], fj_shape_cols(&w->shape)),
+                                   .n_experts = (int)(*out)->hp.n_experts,
                                    .tied_output = (*out)->hp.is_tied,
                                    .n_shared_heads = (int)((*out)->hp.n_heads / FJ_MAX(1, (*out)->hp.n_kv_heads)) };
-        if (w->shape.rank == 2)
+        if (w->shape.rank > 1)
             w->dtype = fj_recipe_type(recipe, &about);
     }
     return st;

@@ -179,7 +179,7 @@ static const fj_dtype *wanted_type(const mix *m, const fj_recipe_weight *weight)
     }
     if (role == &fj_role_attn_v)
         return type_of_v(m, weight);
-    if (role == &fj_role_ffn_down)
+    if (role == &fj_role_ffn_down || role == &fj_role_ffn_down_exps)
         return by_rule(m, &m->down, weight);
     return role == &fj_role_attn_output ? by_rule(m, &m->attn_out, weight) : m->main;
 }

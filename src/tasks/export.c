@@ -23,9 +23,12 @@ void fj_export_stored_rows(void *context, const fj_weight *w, int64_t row0, int6
 {
     (void)context;
     int64_t k = fj_shape_cols(&w->shape), first = w->shape.rank == 1 ? 0 : row0;
+    int64_t run = w->parts ? w->shape.dim[1] : first + n; /* rows that lie end to end */
     size_t stride = row_bytes(w->dtype, w);
-    const unsigned char *data = w->data;
-    fj_quant_of(w->dtype)->decode(data + (size_t)first * stride, out, n * k);
+    for (int64_t row = first, end; row < first + n; row = end) {
+        end = FJ_MIN(first + n, (row / run + 1) * run);
+        fj_quant_of(w->dtype)->decode(fj_weight_at(w, row, stride), out + (row - first) * k, (end - row) * k);
+    }
 }
 
 void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int64_t n, float *out)
@@ -75,6 +78,7 @@ typedef struct target {
     const fj_dtype *dtype;
     int64_t *at;           /* rows of the model's bytes in Hugging Face's order; NULL: as they are */
     float (*to_hf)(float); /* NULL: values as they are */
+    int64_t row0, n;       /* of an expert among all; 1 for a vector */
 } source_rows;
 
 /* Rows [row, row+n) in Hugging Face's order; the values of a vector are its rows, and come all at once. */
@@ -90,7 +94,7 @@ static void take_rows(const source_rows *t, int64_t row, int64_t n, float *value
         for (int64_t i = 0; i < n; i++)
             t->rows->rows(t->rows->context, t->w, t->at[row + i], 1, values + i * k);
     } else {
-        t->rows->rows(t->rows->context, t->w, row, n, values);
+        t->rows->rows(t->rows->context, t->w, t->row0 + row, n, values);
     }
     for (int64_t i = 0; t->to_hf && i < count; i++)
         values[i] = t->to_hf(values[i]);
@@ -98,8 +102,7 @@ static void take_rows(const source_rows *t, int64_t row, int64_t n, float *value
 
 static fj_status write_rows(fj_safetensors_writer *out, const source_rows *t, fj_err *err)
 {
-    int64_t n = t->w->shape.rank == 1 ? 1 : t->w->shape.dim[0], k = fj_shape_cols(&t->w->shape);
-    int64_t block = FJ_MIN(BLOCK_ROWS, n);
+    int64_t n = t->n, k = fj_shape_cols(&t->w->shape), block = FJ_MIN(BLOCK_ROWS, n);
     size_t stride = row_bytes(t->dtype, t->w);
     float *values = malloc((size_t)(block * k) * sizeof *values), *whole = malloc((size_t)k * sizeof *whole);
     unsigned char *bytes = malloc((size_t)block * stride);
@@ -117,10 +120,10 @@ static fj_status write_rows(fj_safetensors_writer *out, const source_rows *t, fj
     return st;
 }
 
-/* A matrix that Hugging Face has as (in, out): whole, in memory. */
+/* A matrix that Hugging Face has as (in, out), an expert's at a time: whole, in memory. */
 static fj_status write_turned(fj_safetensors_writer *out, const source_rows *t, fj_err *err)
 {
-    int64_t n = t->w->shape.dim[0], k = t->w->shape.dim[1];
+    int64_t n = t->n, k = fj_shape_cols(&t->w->shape);
     size_t stride = 0;
     bool fits = fj_dtype_bytes(t->dtype, n, &stride);
     fj_assert(fits);
@@ -149,28 +152,36 @@ static fj_status write_weight(fj_safetensors_writer *out, const fj_model *m, con
     source_rows t = { .w = w, .rows = rows, .dtype = dtype };
     if (m->naming == FJ_NAMING_GGUF && rewrite)
         t.to_hf = rewrite->to_hf;
+    int64_t matrices = w->shape.rank == 3 ? w->shape.dim[0] : 1;
     fj_status st = row_map(m, w, &t.at, err);
-    if (!st)
+    t.n = w->shape.rank == 1 ? 1 : w->shape.dim[w->shape.rank - 2];
+    for (int64_t e = 0; !st && e < matrices; e++) {
+        t.row0 = e * t.n;
         st = fj_model_is_transposed(m, w) ? write_turned(out, &t, err) : write_rows(out, &t, err);
+    }
     free(t.at);
     return st;
 }
 
-/* The list in the model's order; a GGUF's rope_freqs says what config.json says. */
+/* The list in the model's order, a tensor for each expert where Hugging Face has them so; what only GGUF has says what config.json
+ * says. */
 static fj_tensor *list_tensors(const fj_model *m, const fj_dtype *dtype, size_t *n)
 {
-    fj_tensor *list = calloc((size_t)m->n_weights + 1, sizeof *list);
+    size_t count = 0;
+    for (int i = 0; i < m->n_weights; i++)
+        count += (size_t)fj_model_hf_count(m, &m->weights[i]);
+    fj_tensor *list = calloc(count + 1, sizeof *list);
     *n = 0;
     for (int i = 0; list && i < m->n_weights; i++) {
         const fj_weight *w = &m->weights[i];
-        const char *name = fj_model_hf_name(m, w);
-        if (!name)
-            continue;
-        fj_tensor *t = &list[(*n)++];
-        *t = (fj_tensor){ .name = name, .dtype = type_of(w, dtype), .shape = w->shape };
-        t->bytes = row_bytes(t->dtype, w) * (size_t)fj_shape_rows(&w->shape);
-        if (fj_model_is_transposed(m, w))
-            t->shape = fj_shape_2(w->shape.dim[1], w->shape.dim[0]);
+        for (int64_t e = 0; e < fj_model_hf_count(m, w); e++) {
+            fj_tensor *t = &list[(*n)++];
+            *t = (fj_tensor){ .name = fj_model_hf_part(m, w, e),
+                              .dtype = type_of(w, dtype),
+                              .shape = fj_model_hf_shape(m, w) };
+            bool fits = fj_dtype_bytes(t->dtype, fj_shape_count(&t->shape), &t->bytes);
+            fj_assert(fits && t->name);
+        }
     }
     return list;
 }
@@ -259,9 +270,9 @@ fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_expo
     if (!st)
         st = fj_safetensors_create(path, list, n, NULL, &w, err);
     for (int i = 0; !st && i < m->n_weights; i++)
-        if (fj_model_hf_name(m, &m->weights[i])) {
+        if (fj_model_hf_count(m, &m->weights[i])) {
             st = write_weight(w, m, &m->weights[i], rows, list[at].dtype, err);
-            at++;
+            at += (size_t)fj_model_hf_count(m, &m->weights[i]);
         }
     if (!st) {
         st = fj_safetensors_commit(w, err);

@@ -30,14 +30,15 @@ static size_t row_bytes(const fj_dtype *dtype, int64_t k)
 
 static const fj_dtype *choose(const fj_model *m, const fj_weight *w, const fj_recipe *recipe)
 {
-    if (w->shape.rank != 2)
+    if (w->shape.rank < 2)
         return &fj_f32;
     if (!recipe)
         return w->dtype;
     fj_recipe_weight r = { .role = w->role,
                            .layer = w->layer,
                            .n_layers = (int)m->hp.n_layers,
-                           .shape = w->shape,
+                           .shape = fj_shape_2(w->shape.dim[w->shape.rank - 2], fj_shape_cols(&w->shape)),
+                           .n_experts = (int)m->hp.n_experts,
                            .tied_output = m->hp.is_tied && w->role == &fj_role_token_embd,
                            .n_shared_heads = (int)(m->hp.n_heads / FJ_MAX(1, m->hp.n_kv_heads)) };
     return fj_recipe_type(recipe, &r);
@@ -80,7 +81,7 @@ static void encode_part(void *context, int64_t part, int worker)
     for (int64_t i = first; i < end; i++) {
         int64_t row = t->at ? t->at[j->row0 + i] : j->row0 + i;
         if (t->is_copy) {
-            memcpy(j->bytes + (size_t)i * stride, (const unsigned char *)t->w->data + (size_t)row * stride, stride);
+            memcpy(j->bytes + (size_t)i * stride, fj_weight_at(t->w, row, stride), stride);
             continue;
         }
         j->rows->rows(j->rows->context, t->w, row, 1, values);
@@ -99,7 +100,7 @@ static void encode_part(void *context, int64_t part, int worker)
 static fj_status write_matrix(fj_gguf_writer *out, const target *t, const fj_export_rows *rows, fj_pool *pool,
                               double *rms, fj_err *err)
 {
-    int64_t n = t->w->shape.dim[0], k = t->w->shape.dim[1];
+    int64_t n = fj_shape_rows(&t->w->shape), k = fj_shape_cols(&t->w->shape);
     size_t stride = row_bytes(t->dtype, k);
     int64_t block = FJ_MIN(n, FJ_MAX(PART_ROWS, (int64_t)((size_t)BLOCK_BYTES / stride)));
     int64_t parts = (block + PART_ROWS - 1) / PART_ROWS;
@@ -287,7 +288,7 @@ static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, con
             return st;
         if (m->naming == FJ_NAMING_HF && m->rows[i]->gguf_rewrite)
             t->to_gguf = m->rows[i]->gguf_rewrite->to_gguf;
-        t->is_copy = w->shape.rank == 2 && t->dtype == w->dtype && rows->rows == fj_export_stored_rows;
+        t->is_copy = w->shape.rank > 1 && t->dtype == w->dtype && rows->rows == fj_export_stored_rows;
         if (!t->is_copy && !fj_quant_of(t->dtype)->encode) {
             (void)fj_fail(err, FJ_ERR_ARG, "'%s' is %s, which forja only reads", w->name, t->dtype->name);
             return fj_hint(err, "give --type, for example Q2_K");
@@ -308,13 +309,13 @@ static fj_status write_targets(fj_gguf_writer *w, const fj_model *m, const fj_ex
     for (int i = 0; i < n; i++) {
         const target *t = &targets[i];
         double rms = 0;
-        fj_status st = !t->w                   ? fj_gguf_add(w, t->made, list[i].bytes, err)
-                       : t->w->shape.rank == 2 ? write_matrix(w, t, rows, pool, &rms, err)
-                                               : write_vector(w, t, rows, err);
+        fj_status st = !t->w                  ? fj_gguf_add(w, t->made, list[i].bytes, err)
+                       : t->w->shape.rank > 1 ? write_matrix(w, t, rows, pool, &rms, err)
+                                              : write_vector(w, t, rows, err);
         if (st)
             return st;
-        if (t->w && t->w->stored && m->source)
-            m->source->give_back(m->source, t->w->stored);
+        if (t->w)
+            fj_model_give_back(m, t->w);
         fj_export_line line = {
             list[i].name, t->w ? t->w->dtype : t->dtype, t->dtype, list[i].shape, list[i].bytes, rms
         };

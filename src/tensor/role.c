@@ -27,6 +27,19 @@ const fj_role fj_role_ffn_gate = { "ffn_gate", "blk.{}.ffn_gate", .in_layer = tr
 const fj_role fj_role_ffn_up = { "ffn_up", "blk.{}.ffn_up", .in_layer = true, .is_linear = true };
 const fj_role fj_role_ffn_down = { "ffn_down", "blk.{}.ffn_down", .in_layer = true, .is_linear = true };
 const fj_role fj_role_post_ffw_norm = { "post_ffw_norm", "blk.{}.post_ffw_norm", .in_layer = true, .is_norm = true };
+const fj_role fj_role_ffn_gate_inp = { "ffn_gate_inp", "blk.{}.ffn_gate_inp", .in_layer = true };
+const fj_role fj_role_ffn_gate_exps = { "ffn_gate_exps", "blk.{}.ffn_gate_exps", .in_layer = true, .is_linear = true };
+const fj_role fj_role_ffn_up_exps = { "ffn_up_exps", "blk.{}.ffn_up_exps", .in_layer = true, .is_linear = true };
+const fj_role fj_role_ffn_down_exps = { "ffn_down_exps", "blk.{}.ffn_down_exps", .in_layer = true, .is_linear = true };
+const fj_role fj_role_attn_output_norm = { "attn_output_norm", "blk.{}.attn_output_norm", .in_layer = true,
+                                           .is_norm = true };
+const fj_role fj_role_layer_output_norm = { "layer_output_norm", "blk.{}.layer_output_norm", .in_layer = true,
+                                            .is_norm = true };
+const fj_role fj_role_attn_kv = { "attn_kv", "blk.{}.attn_kv", .in_layer = true, .is_linear = true };
+const fj_role fj_role_attn_gate_inp = { "attn_gate_inp", "blk.{}.attn_gate_inp", .in_layer = true };
+const fj_role fj_role_attn_in_exps = { "attn_in_exps", "blk.{}.attn_in_exps", .in_layer = true, .is_linear = true };
+const fj_role fj_role_attn_out_exps = { "attn_out_exps", "blk.{}.attn_out_exps", .in_layer = true, .is_linear = true };
+const fj_role fj_role_ffn_in_exps = { "ffn_in_exps", "blk.{}.ffn_in_exps", .in_layer = true, .is_linear = true };
 
 const fj_role *const fj_roles[] = { &fj_role_token_embd,
                                     &fj_role_token_embd_norm,
@@ -52,4 +65,15 @@ const fj_role *const fj_roles[] = { &fj_role_token_embd,
                                     &fj_role_ffn_up,
                                     &fj_role_ffn_down,
                                     &fj_role_post_ffw_norm,
+                                    &fj_role_ffn_gate_inp,
+                                    &fj_role_ffn_gate_exps,
+                                    &fj_role_ffn_up_exps,
+                                    &fj_role_ffn_down_exps,
+                                    &fj_role_attn_output_norm,
+                                    &fj_role_layer_output_norm,
+                                    &fj_role_attn_kv,
+                                    &fj_role_attn_gate_inp,
+                                    &fj_role_attn_in_exps,
+                                    &fj_role_attn_out_exps,
+                                    &fj_role_ffn_in_exps,
                                     NULL };

@@ -23,6 +23,8 @@ extern const fj_role fj_role_token_embd, fj_role_token_embd_norm, fj_role_positi
 extern const fj_role fj_role_attn_norm, fj_role_attn_norm_2, fj_role_attn_qkv, fj_role_attn_q, fj_role_attn_k, fj_role_attn_v,
     fj_role_attn_q_norm, fj_role_attn_k_norm, fj_role_attn_output, fj_role_post_attention_norm;
 extern const fj_role fj_role_ffn_norm, fj_role_ffn_gate, fj_role_ffn_up, fj_role_ffn_down, fj_role_post_ffw_norm;
+extern const fj_role fj_role_ffn_gate_inp, fj_role_ffn_gate_exps, fj_role_ffn_up_exps, fj_role_ffn_down_exps, fj_role_attn_output_norm,
+    fj_role_layer_output_norm, fj_role_attn_kv, fj_role_attn_gate_inp, fj_role_attn_in_exps, fj_role_attn_out_exps, fj_role_ffn_in_exps;
 
 extern const fj_role *const fj_roles[]; /* all, NULL at the end */
 

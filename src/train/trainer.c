@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "quant/quant.h"
+#include "tasks/export.h"
 
 typedef struct loss_graph {
     fj_graph *g;
@@ -181,9 +182,9 @@ static void copy_weights(fj_trainer *t)
     for (int i = 0; i < t->step.b.n_params; i++) {
         fj_parameter *p = &t->step.b.params[i];
         float *to = (float *)(void *)(t->copies.data + at);
-        fj_quant_of(p->weight->dtype)->decode(p->weight->data, to, fj_shape_count(&p->weight->shape));
-        if (p->weight->stored)
-            t->m->source->give_back(t->m->source, p->weight->stored);
+        fj_export_stored_rows(NULL, p->weight, 0, p->weight->shape.rank == 1 ? 1 : fj_shape_rows(&p->weight->shape),
+                              to);
+        fj_model_give_back(t->m, p->weight);
         p->value->data = to;
         at += padded(p->value);
     }

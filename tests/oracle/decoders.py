@@ -67,6 +67,7 @@ MODELS |= {
     "gpt-neox": PLAIN | {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_size": 32, "intermediate_size": 80,
                          "num_hidden_layers": 2, "num_attention_heads": 4, "layer_norm_eps": 1e-5, "rotary_pct": 0.25, "rotary_emb_base": 10000,
                          "use_parallel_residual": True, "hidden_act": "gelu"},
+    "mixtral": MISTRAL | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2},
     "mpt": {"architectures": ["MptForCausalLM"], "model_type": "mpt", "d_model": 32, "n_layers": 2, "n_heads": 4, "vocab_size": 112,
             "expansion_ratio": 4, "max_seq_len": 64, "no_bias": True, "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": None}},
     "nemotron": SIZES | {"architectures": ["NemotronForCausalLM"], "model_type": "nemotron", "head_dim": 8, "hidden_act": "relu2", "norm_eps": 1e-5,
@@ -99,6 +100,8 @@ GOLDEN = [  # folder, row, seed, tokens, changes: a few KB each
                                           "vocab_size": 22}),
     ("tiny-gpt-neox-sequential", "gpt-neox", 31, 9, {"hidden_size": 8, "intermediate_size": 14, "num_attention_heads": 2, "vocab_size": 22,
                                                      "num_hidden_layers": 1, "use_parallel_residual": False, "rotary_pct": 0.5}),
+    ("tiny-mixtral", "mixtral", 39, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_local_experts": 3, "num_hidden_layers": 1,
+                                                 "intermediate_size": 12}),
     ("tiny-mpt", "mpt", 32, 9, {"d_model": 12, "n_heads": 3, "n_layers": 1, "vocab_size": 22,
                                 "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": 0.7}}),
     ("tiny-nemotron", "nemotron", 33, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1, "mlp_bias": True}),
@@ -177,7 +180,23 @@ def batch_of(model, folder, seed, n, vocab):
               folder / "batch.safetensors")
 
 
-HUB_NAMES = {"lm_head.weight": "embed_out.weight"}  # gpt_neox's, which transformers renames in memory
+def hub_names(tensors, model_type):
+    """Tensors under the names that the hub's files have; transformers renames and fuses some in memory."""
+    out = {}
+    for k, v in tensors.items():
+        stem = k.rsplit(".experts.", 1)[0].replace(".mlp", ".block_sparse_moe")
+        if model_type == "gpt_neox" and k == "lm_head.weight":
+            out["embed_out.weight"] = v
+        elif model_type == "mixtral" and k.endswith("gate_up_proj"):
+            for e, x in enumerate(v):
+                out[f"{stem}.experts.{e}.w1.weight"], out[f"{stem}.experts.{e}.w3.weight"] = x.chunk(2)
+        elif model_type == "mixtral" and k.endswith("experts.down_proj"):
+            out |= {f"{stem}.experts.{e}.w2.weight": x for e, x in enumerate(v)}
+        elif model_type == "mixtral":
+            out[k.replace(".mlp.gate.", ".block_sparse_moe.gate.")] = v
+        else:
+            out[k] = v
+    return {k: v.contiguous().clone() for k, v in out.items()}
 
 
 def grads_of(model, folder, ids):
@@ -185,8 +204,8 @@ def grads_of(model, folder, ids):
     logits = model(torch.tensor([ids])).logits.float()
     loss = torch.nn.functional.cross_entropy(logits[0, :-1], torch.tensor(ids[1:]))
     loss.backward()
-    save_file({HUB_NAMES.get(k, k) if "gpt_neox.embed_in.weight" in dict(model.named_parameters()) else k: p.grad.float().contiguous()
-               for k, p in model.named_parameters()}, folder / "grads.safetensors")
+    grads = {k: p.grad.float() for k, p in model.named_parameters()}
+    save_file(hub_names(grads, model.config.model_type), folder / "grads.safetensors")
     return float(loss.detach())
 
 
@@ -209,9 +228,7 @@ def make(out, folder, row, seed, tokens, changes, dtype="float32", lean=False, n
         config.save_pretrained(folder)
     state = {k: v.to(getattr(torch, dtype)).contiguous() for k, v in model.state_dict().items()
              if not (k == "lm_head.weight" and model.get_output_embeddings().weight is model.get_input_embeddings().weight)}
-    if keys["model_type"] == "gpt_neox":
-        state = {HUB_NAMES.get(k, k): v for k, v in state.items()}
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(hub_names(state, keys["model_type"]), folder / "model.safetensors", metadata={"format": "pt"})
     ids = ids_of(seed, tokens, config.vocab_size)
     with torch.no_grad():
         result = model(torch.tensor([ids]), output_hidden_states=not lean)
