@@ -90,7 +90,7 @@ static fj_status one_round(bench *b, bool is_prompt, double *seconds, fj_err *er
 {
     const int *cancel = b->call->rt->cancel;
     int64_t behind = is_prompt ? 0 : FJ_MAX(1, b->s->n_prompt);
-    fj_session_truncate(b->session, 0, FJ_MIN(behind, fj_session_length(b->session, 0)));
+    (void)fj_session_truncate(b->session, 0, FJ_MIN(behind, fj_session_length(b->session, 0)));
     fj_rows_in rows = { .n = is_prompt ? b->s->n_prompt : behind - fj_session_length(b->session, 0), .ids = b->ids };
     double started = fj_seconds();
     fj_status st = rows.n ? fj_session_forward(b->session, &rows, b->logits, cancel, err) : FJ_OK;

@@ -88,11 +88,13 @@ static fj_status open_model(fj_runner *r, fj_err *err)
     return st;
 }
 
-fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, fj_err *err)
+fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, int64_t length, fj_err *err)
 {
     const fj_runtime *rt = r->call->rt;
     const fj_model *m = r->opened.model;
-    fj_session_settings settings = { .n_ctx = n_ctx, .fast = true, .stop_layer = -1, .adapter = r->opened.adapter };
+    fj_session_settings settings = {
+        .n_ctx = n_ctx, .length = length, .fast = true, .stop_layer = -1, .adapter = r->opened.adapter
+    };
     fj_status st = fj_session_open(m, &settings, rt->pool, &rt->kernels, &r->session, err);
     if (!st)
         st = fj_generator_new(r->session, m->hp.n_vocab, r->opened.bundle, &r->generator, err);
@@ -268,7 +270,8 @@ static fj_status answer_once(fj_runner *r, fj_err *err)
     bool as_json = r->s->common.json;
     fj_status st = encode_prompt(r, &prompt, err);
     if (!st)
-        st = fj_run_open_session(r, choose_context(r, (int64_t)prompt.n), err);
+        st = fj_run_open_session(r, choose_context(r, (int64_t)prompt.n),
+                                 r->s->n_predict < 0 ? 0 : (int64_t)prompt.n + r->s->n_predict, err);
     if (!st)
         st = fj_generate(r->generator, r->sampler, prompt.ids, (int64_t)prompt.n, &settings, as_json ? NULL : show, r,
                          r->call->rt->cancel, &g, err);

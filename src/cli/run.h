@@ -29,8 +29,8 @@ typedef struct fj_runner {
     uint64_t seed;
 } fj_runner;
 
-/* Session, sampler and generator for a context of n_ctx positions (0: as the session chooses). */
-fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, fj_err *err);
+/* Session, sampler and generator for a context of n_ctx positions (0: as the session chooses), of which `length` will be used (0: all). */
+fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, int64_t length, fj_err *err);
 
 /* The conversation at the terminal. */
 fj_status fj_run_chat(fj_runner *r, fj_err *err);

@@ -373,7 +373,7 @@ fj_status fj_run_chat(fj_runner *r, fj_err *err)
     if (!st && r->s->system)
         st = fj_chat_add(t.chat, "system", r->s->system, strlen(r->s->system), err);
     if (!st)
-        st = fj_run_open_session(r, r->s->n_ctx, err);
+        st = fj_run_open_session(r, r->s->n_ctx, 0, err);
     if (!st)
         st = fj_lines_open(history, &t.lines, err);
     if (!st) {

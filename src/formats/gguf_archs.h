@@ -44,7 +44,12 @@ typedef struct fj_gguf_arch {
     fj_status (*write)(fj_gguf_writer *w, const fj_json *config, fj_err *err);
 } fj_gguf_arch;
 
+extern const fj_gguf_arch fj_gguf_arch_bloom, fj_gguf_arch_command_r, fj_gguf_arch_dbrx, fj_gguf_arch_falcon, fj_gguf_arch_gemma, fj_gguf_arch_gemma2, fj_gguf_arch_gemma3, fj_gguf_arch_gpt2, fj_gguf_arch_gptneox, fj_gguf_arch_grok, fj_gguf_arch_jamba, fj_gguf_arch_jetmoe, fj_gguf_arch_llama, fj_gguf_arch_mamba, fj_gguf_arch_mpt, fj_gguf_arch_nemotron, fj_gguf_arch_openlm, fj_gguf_arch_phi2, fj_gguf_arch_phi3, fj_gguf_arch_phi3small, fj_gguf_arch_qwen2, fj_gguf_arch_qwen3;
 extern const fj_gguf_arch *const fj_gguf_archs[]; /* NULL at the end */
+
+/* For hooks. */
+fj_status fj_gguf_no_memory(fj_err *err);
+void      fj_gguf_set_arch_key(fj_gguf_writer *w, const char *arch, const char *name, double value, bool is_real);
 
 /* A value of the file's own architecture: "attention.scale" of "llama.attention.scale". NULL when absent. */
 const fj_gguf_value *fj_gguf_arch_value(const fj_source *s, const char *name);
@@ -55,7 +60,7 @@ double fj_gguf_plain(double value);
 /* Sets a member of config.json, of an object in it when the name has a dot. Takes the value over; false without memory. */
 bool fj_gguf_config_set(fj_json *config, const char *name, fj_json *value);
 
-/* The heads of the configuration, by any of its names: for hooks. 1 when it does not say. */
+/* A whole number of the configuration, by any of its names; at least 1, which it is when absent. */
 int64_t fj_gguf_config_int(const fj_json *config, const char *names);
 
 #endif

@@ -176,10 +176,18 @@ fj_status fj_adapter_new(const fj_model *m, const fj_lora_settings *s, fj_adapte
 
 /* ---- PEFT folders ------------------------------------------------------------------------------------------------------------ */
 
-/* Keys that change the mathematics: what they must be. */
-static fj_status check_config(const fj_json *c, const char *folder, fj_err *err)
+static bool has_turned(const fj_model *m)
 {
-    static const char *const off[] = { "use_dora", "lora_bias", "fan_in_fan_out", "use_qalora" };
+    for (int i = 0; i < m->n_weights; i++)
+        if (fj_model_is_transposed(m, &m->weights[i]))
+            return true;
+    return false;
+}
+
+/* Keys that change the mathematics: what they must be. */
+static fj_status check_config(const fj_model *m, const fj_json *c, const char *folder, fj_err *err)
+{
+    static const char *const off[] = { "use_dora", "lora_bias", "use_qalora" };
     static const char *const empty[] = { "modules_to_save",         "target_parameters",       "layer_replication",
                                          "alora_invocation_tokens", "trainable_token_indices", "megatron_config" };
     const char *type = fj_json_string(fj_json_get(c, "peft_type"), "");
@@ -191,6 +199,9 @@ static fj_status check_config(const fj_json *c, const char *folder, fj_err *err)
     for (size_t i = 0; i < FJ_LEN(empty); i++)
         if (fj_json_len(fj_json_get(c, empty[i])))
             return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: '%s' is not supported", folder, empty[i]);
+    /* says that the matrices lie as (in, out), as GPT-2's do: an adapter's halves do not depend on it */
+    if (fj_json_bool(fj_json_get(c, "fan_in_fan_out"), false) && !has_turned(m))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: 'fan_in_fan_out' does not fit this model", folder);
     if (strcmp(fj_json_string(fj_json_get(c, "bias"), "none"), "none"))
         return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: bias other than 'none' is not supported", folder);
     return FJ_OK;
@@ -294,7 +305,7 @@ fj_status fj_adapter_open(const fj_model *m, const fj_json *config, const fj_sou
 {
     fj_adapter *a = NULL;
     size_t n_read = 0;
-    fj_status st = check_config(config, folder, err);
+    fj_status st = check_config(m, config, folder, err);
     if (!st)
         st = new_adapter(&a, m->n_weights, err);
     for (int i = 0; !st && i < m->n_weights; i++)
@@ -351,7 +362,7 @@ fj_json *fj_adapter_config(const fj_model *m, const fj_adapter *a, const fj_lora
          fj_json_set(c, "bias", fj_json_new_text("none", 4)) &&
          fj_json_set(c, "use_rslora", fj_json_new_bool(s->use_rslora)) &&
          fj_json_set(c, "use_dora", fj_json_new_bool(false)) &&
-         fj_json_set(c, "fan_in_fan_out", fj_json_new_bool(false)) &&
+         fj_json_set(c, "fan_in_fan_out", fj_json_new_bool(has_turned(m))) &&
          fj_json_set(c, "init_lora_weights", fj_json_new_bool(true)) &&
          fj_json_set(c, "inference_mode", fj_json_new_bool(true)) &&
          fj_json_set(c, "modules_to_save", fj_json_new_null()) &&

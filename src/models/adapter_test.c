@@ -239,7 +239,7 @@ TEST(adapter_refuses_settings_that_change_the_mathematics)
     } rows[] = {
         { "{\"peft_type\": \"IA3\"}", "lora/adapter_config.json: peft_type 'IA3', forja applies LORA" },
         { "{\"use_dora\": true}", "lora/adapter_config.json: 'use_dora' is not supported" },
-        { "{\"fan_in_fan_out\": true}", "lora/adapter_config.json: 'fan_in_fan_out' is not supported" },
+        { "{\"fan_in_fan_out\": true}", "lora/adapter_config.json: 'fan_in_fan_out' does not fit this model" },
         { "{\"modules_to_save\": [\"lm_head\"]}", "lora/adapter_config.json: 'modules_to_save' is not supported" },
         { "{\"bias\": \"all\"}", "lora/adapter_config.json: bias other than 'none' is not supported" },
         { "{\"r\": 0}", "lora/adapter_config.json: rank 0, wanted 1 to 4096" },

@@ -19,6 +19,8 @@ void fj_build_start(fj_build *b, const fj_build_sizes *s)
     if (b->is_cached) {
         b->tables = fj_graph_external(g, "page tables", &fj_i32, FJ_SEQS, fj_shape_2(s->seqs, s->pages_per_seq));
         b->cache = fj_graph_external(g, "cache", s->cache_dtype, FJ_FIXED, fj_shape_1(1));
+        b->slots = fj_graph_external(g, "slots of states", &fj_i32, FJ_SEQS, fj_shape_1(s->seqs));
+        b->states = fj_graph_external(g, "states", &fj_f32, FJ_FIXED, fj_shape_1(1));
     }
 }
 

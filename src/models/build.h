@@ -22,6 +22,7 @@ struct fj_build {
     bool  is_cached;           /* attention over the cache, else over the pass */
     /* inputs, external; made by fj_build_start */
     fj_value *ids, *pos, *tiles, *tables, *cache, *select;
+    fj_value *slots, *states;  /* of a cached graph with recurrent layers */
     fj_value *rope, *rope_local; /* angles; of layers with a window */
     int64_t length;            /* positions that sequences will have: longrope chooses by it */
     fj_value *logits[3];       /* as the product gives them, multiplied, capped: all in one place */
@@ -69,6 +70,8 @@ fj_value *fj_block_attend(fj_build *b, int layer, fj_value *const qkv[3], const 
 
 fj_value *fj_block_gated_mlp(fj_build *b, fj_value *x, int layer); /* down(act(gate x) * up x) */
 fj_value *fj_block_mlp(fj_build *b, fj_value *x, int layer);       /* down(act(up x)) */
+
+fj_value *fj_block_mamba(fj_build *b, fj_value *x, int layer); /* see mixer.c */
 
 /* Gated MLPs of which each row takes the best few; what the router says. */
 fj_value *fj_block_experts(fj_build *b, fj_value *x, int layer);

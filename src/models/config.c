@@ -131,7 +131,7 @@ fj_status fj_config_core(const fj_json *config, const fj_config_names *own, fj_h
     } first[] = {
         { name(n->d_model, "hidden_size"), &hp->d_model, 1 << 20, 0 },
         { name(n->n_layers, "num_hidden_layers"), &hp->n_layers, FJ_MOST_LAYERS, 0 },
-        { name(n->n_heads, "num_attention_heads"), &hp->n_heads, MOST_HEADS, 0 },
+        { name(n->n_heads, "num_attention_heads"), &hp->n_heads, MOST_HEADS, n->n_heads && !*n->n_heads ? 1 : 0 },
         { "vocab_size", &hp->n_vocab, 1 << 24, 0 },
         { name(n->n_ctx, "max_position_embeddings"), &hp->n_ctx, 1 << 30, 2048 },
     };

@@ -73,7 +73,12 @@ typedef struct fj_hparams {
     fj_sparse sparse;
     /* experts */
     int64_t n_experts, n_experts_used;
+    fj_layers with_experts; /* of families where only some layers have them */
     double  expert_norm;   /* order of the norm that the chosen weights are divided by; 0: none */
+    /* recurrent layers (Mamba) */
+    int64_t d_inner, d_state, d_conv, d_dt;
+    bool    has_ssm_bias, has_conv_bias;
+    fj_layers recurrent;
     /* the way through */
     double  gate_limit;    /* of a gated MLP's factors; 0: none */
     bool    is_parallel;   /* attention and MLP read the same residual */
@@ -99,11 +104,17 @@ typedef enum fj_dim {
     FJ_DIM_LABELS,
     FJ_DIM_EXPERTS,
     FJ_DIM_2KV,
+    FJ_DIM_INNER,
+    FJ_DIM_2INNER,
+    FJ_DIM_STATE,
+    FJ_DIM_CONV,
+    FJ_DIM_DT,
+    FJ_DIM_SCAN, /* dt, B and C */
 } fj_dim;
 
 /* A change of layout or of values between Hugging Face's bytes and GGUF's. Rows are permuted whole, so that it works on quantized
  * blocks and can be undone: rows fills from[i] = the Hugging Face row that lies at GGUF row i, for n rows (NULL: none is moved).
- * to_gguf and to_hf map single values (NULL: as they are); only vectors have them. */
+ * to_gguf and to_hf map single values (NULL: as they are); only what is read as f32 has them. */
 typedef struct fj_rewrite {
     const char *name;
     void (*rows)(const fj_hparams *hp, int64_t n, int64_t *from);
@@ -114,11 +125,13 @@ typedef struct fj_rewrite {
 extern const fj_rewrite fj_rewrite_rope_pairs; /* halves of a head to pairs */
 extern const fj_rewrite fj_rewrite_qkv;        /* groups to all q, all k, all v */
 extern const fj_rewrite fj_rewrite_plus_one;   /* norms: GGUF has the 1 added */
+extern const fj_rewrite fj_rewrite_minus_exp;  /* GGUF has A, Hugging Face log(-A) */
 
 enum {
     FJ_TIED_OUTPUT = 1,   /* absent when the head is the embedding */
     FJ_GGUF_ONLY = 2,     /* an optional tensor of GGUF files that holds what config.json says elsewhere */
     FJ_HF_TRANSPOSED = 4, /* Hugging Face's file has (in, out), of experts too */
+    FJ_HF_CONV = 16,      /* Hugging Face's file has a dimension of 1 between the two */
     FJ_HF_STACKED = 8,    /* Hugging Face's file has the rows of all experts in one matrix */
 };
 
@@ -145,6 +158,8 @@ bool fj_if_split_qkv(const fj_hparams *hp);
 bool fj_if_sequential(const fj_hparams *hp);
 bool fj_if_second_norm(const fj_hparams *hp);
 bool fj_if_one_norm(const fj_hparams *hp);
+bool fj_if_ssm_bias(const fj_hparams *hp);
+bool fj_if_conv_bias(const fj_hparams *hp);
 bool fj_if_rope(const fj_hparams *hp);
 bool fj_if_no_alibi(const fj_hparams *hp);
 
@@ -161,7 +176,7 @@ typedef struct fj_family {
     fj_value *(*block)(fj_build *b, fj_value *x, int layer);
 } fj_family;
 
-extern const fj_family fj_family_bloom, fj_family_cohere, fj_family_dbrx, fj_family_dclm, fj_family_falcon, fj_family_gemma, fj_family_gemma2, fj_family_gemma3, fj_family_gpt2, fj_family_gpt_neox, fj_family_grok, fj_family_grok_hpcai, fj_family_jetmoe, fj_family_llama, fj_family_mixtral, fj_family_mpt, fj_family_nemotron, fj_family_phi, fj_family_phi3, fj_family_phi3small, fj_family_qwen2, fj_family_qwen3;
+extern const fj_family fj_family_bloom, fj_family_cohere, fj_family_dbrx, fj_family_dclm, fj_family_falcon, fj_family_gemma, fj_family_gemma2, fj_family_gemma3, fj_family_gpt2, fj_family_gpt_neox, fj_family_grok, fj_family_grok_hpcai, fj_family_jamba, fj_family_jetmoe, fj_family_llama, fj_family_mamba, fj_family_mixtral, fj_family_mpt, fj_family_nemotron, fj_family_phi, fj_family_phi3, fj_family_phi3small, fj_family_qwen2, fj_family_qwen3;
 extern const fj_family *const fj_families[]; /* NULL at the end */
 
 /* The family of a model_type; FJ_ERR_FORMAT names the nearest known. */

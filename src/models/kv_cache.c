@@ -8,7 +8,8 @@
 
 static size_t page_bytes(const fj_model *m, const fj_dtype *dtype)
 {
-    return (size_t)fj_page_values(m->hp.n_layers, m->hp.n_kv_heads, m->hp.d_head) * (size_t)dtype->block_bytes;
+    return (size_t)fj_page_values(m->hp.n_layers - fj_model_state_shape(m).n_layers, m->hp.n_kv_heads, m->hp.d_head) *
+           (size_t)dtype->block_bytes;
 }
 
 size_t fj_kv_cache_bytes(const fj_model *m, int64_t n_seqs, int64_t n_ctx, const fj_dtype *dtype)
@@ -34,7 +35,7 @@ fj_status fj_kv_cache_open(const fj_model *m, int64_t n_seqs, int64_t n_ctx, con
     if (!c->arena || !c->tables || !c->n_users || !c->free_pages || !c->length)
         st = fj_fail(err, FJ_ERR_MEMORY, "no memory for page tables of %zu pages", n);
     if (!st)
-        st = fj_buffer_open(&c->data, n * c->page_bytes, "the key/value cache", err);
+        st = fj_buffer_open(&c->data, FJ_MAX(1, n * c->page_bytes), "the key/value cache", err);
     if (st) {
         fj_kv_cache_close(c);
         return st;

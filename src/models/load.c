@@ -62,6 +62,8 @@ fj_shape fj_model_hf_shape(const fj_model *m, const fj_weight *w)
         dim[1] = dim[0];
         dim[0] = last;
     }
+    if (flags & FJ_HF_CONV)
+        return (fj_shape){ 3, { s.dim[0], 1, s.dim[1] } };
     if (s.rank == 3 && fj_model_hf_count(m, w) > 1)
         return fj_shape_2(s.dim[1], s.dim[2]);
     return flags & FJ_HF_STACKED ? fj_shape_2(s.dim[0] * s.dim[1], s.dim[2]) : s;
@@ -70,7 +72,9 @@ fj_shape fj_model_hf_shape(const fj_model *m, const fj_weight *w)
 const char *fj_model_gguf_name(const fj_model *m, const fj_weight *w)
 {
     const char *name = name_of(m->arena, w->role->gguf, w->layer);
-    return name ? fj_arena_printf(m->arena, "%s.%s", name, w->is_bias ? "bias" : "weight") : NULL;
+    if (!name || w->role->is_bare)
+        return name;
+    return fj_arena_printf(m->arena, "%s.%s", name, w->is_bias ? "bias" : "weight");
 }
 
 bool fj_model_row_order(const fj_model *m, const fj_weight *w, int64_t *from)
@@ -134,7 +138,7 @@ static fj_status turn(fj_model *m, fj_weight *w, fj_err *err)
 /* Kernels read f32 vectors, and scalar code reads f32 through aligned pointers: such tensors get a private copy. */
 static fj_status widen(fj_model *m, fj_weight *w, fj_err *err)
 {
-    bool is_vector = w->shape.rank == 1 || w->role->is_norm;
+    bool is_vector = w->shape.rank == 1 || w->role->is_f32;
     bool is_aligned = ((uintptr_t)w->data % (w->dtype == &fj_f32 ? 4 : w->dtype->block_len > 1 ? 1 : 2)) == 0;
     if ((!is_vector || w->dtype == &fj_f32) && is_aligned)
         return FJ_OK;
@@ -509,7 +513,7 @@ fj_status fj_model_describe(const fj_json *config, const fj_dtype *dtype, fj_mod
         dtype = strstr(stored, "float32") ? &fj_f32 : strstr(stored, "bfloat16") ? &fj_bf16 : &fj_f16;
     }
     for (int i = 0; !st && i < m->n_weights; i++)
-        if (m->weights[i].shape.rank > 1 && !m->weights[i].role->is_norm)
+        if (m->weights[i].shape.rank > 1 && !m->weights[i].role->is_f32)
             m->weights[i].dtype = dtype;
     if (!st)
         st = set_positions(m, err);
@@ -537,6 +541,19 @@ const fj_weight *fj_model_weight(const fj_model *m, const fj_role *role, int lay
             return w;
     }
     return NULL;
+}
+
+fj_state_shape fj_model_state_shape(const fj_model *m)
+{
+    return (fj_state_shape){ fj_model_state_layer(m, m->hp.n_layers), m->hp.d_inner, m->hp.d_conv, m->hp.d_state };
+}
+
+int64_t fj_model_state_layer(const fj_model *m, int64_t layer)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < layer; i++)
+        n += fj_layers_has(&m->hp.recurrent, i);
+    return n;
 }
 
 const fj_weight *fj_model_head(const fj_model *m)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/model.h"
 
+#include <stdio.h>
+
 #include "models/tiny_test.h"
 
 static fj_status open_tiny(tiny *t, fj_model **m, fj_err *err)
@@ -172,4 +174,49 @@ TEST(llama_of_a_gguf_file_knows_where_its_rows_come_from)
     fj_model_free(m);
     tiny_close(&t);
     tiny_close(&hf);
+}
+
+/* Experts as GGUF files of 2023 have them, a tensor each. */
+static void open_experts(tiny *t)
+{
+    static const struct {
+        const char *role;
+        int64_t rows, cols;
+    } parts[] = { { "gate", TINY_FF, TINY_MODEL }, { "up", TINY_FF, TINY_MODEL }, { "down", TINY_MODEL, TINY_FF } };
+    char name[64];
+    tiny_open(
+        t,
+        "{\"model_type\": \"mixtral\", \"num_local_experts\": 2, \"num_experts_per_tok\": 1, \"num_hidden_layers\": 1}",
+        FJ_NAMING_GGUF, &fj_f32);
+    for (int i = t->n - 1; i >= 0; i--) /* of the llama that it was */
+        if (strstr(t->tensors[i].name, ".1.") || strstr(t->tensors[i].name, "ffn_gate") ||
+            strstr(t->tensors[i].name, "ffn_up") || strstr(t->tensors[i].name, "ffn_down"))
+            tiny_drop(t, t->tensors[i].name);
+    (void)tiny_add(t, "blk.0.ffn_gate_inp.weight", &fj_f32, fj_shape_2(2, TINY_MODEL));
+    for (size_t i = 0; i < FJ_LEN(parts); i++)
+        for (int e = 0; e < 2; e++) {
+            (void)snprintf(name, sizeof name, "blk.0.ffn_%s.%d.weight", parts[i].role, e);
+            (void)tiny_add(t, name, &fj_f32, fj_shape_2(parts[i].rows, parts[i].cols));
+        }
+}
+
+TEST(experts_that_are_a_tensor_each_are_one_weight_of_their_addresses)
+{
+    tiny t;
+    fj_model *m;
+    fj_err err;
+    open_experts(&t);
+    CHECK_OK(open_tiny(&t, &m, &err));
+    const fj_weight *w = fj_model_weight(m, &fj_role_ffn_down_exps, 0, false);
+    const fj_shape wanted = { 3, { 2, TINY_MODEL, TINY_FF } };
+    CHECK(w && w->parts && !w->data && fj_shape_equal(&w->shape, &wanted));
+    const fj_tensor *second = tiny_tensor(&t, "blk.0.ffn_down.1.weight");
+    CHECK(fj_weight_at(w, TINY_MODEL + 3, 4 * TINY_FF) == (const unsigned char *)second->data + 3 * 4 * TINY_FF);
+    CHECK(fj_model_hf_count(m, w) == 2);
+    CHECK_TEXT(fj_model_hf_part(m, w, 1), "model.layers.0.block_sparse_moe.experts.1.w2.weight");
+    fj_model_free(m);
+    tiny_drop(&t, "blk.0.ffn_up.1.weight");
+    CHECK(open_tiny(&t, &m, &err) == FJ_ERR_FORMAT && !m);
+    CHECK_TEXT(err.message, "tiny: no tensor 'blk.0.ffn_up.1.weight'");
+    tiny_close(&t);
 }

@@ -43,6 +43,11 @@ void fj_model_free(fj_model *m); /* accepts NULL */
 /* The weight of a role (layer -1 outside of blocks), NULL when the model has none. */
 const fj_weight *fj_model_weight(const fj_model *m, const fj_role *role, int layer, bool is_bias);
 
+/* The recurrent state of a sequence (n_layers 0: none), and how many layers before this one have such a state; the others have keys and
+ * values. */
+fj_state_shape fj_model_state_shape(const fj_model *m);
+int64_t        fj_model_state_layer(const fj_model *m, int64_t layer);
+
 /* The head: output, or the embedding when it is tied. */
 const fj_weight *fj_model_head(const fj_model *m);
 

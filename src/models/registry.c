@@ -6,29 +6,11 @@
 #include "models/family.h"
 
 const fj_family *const fj_families[] = {
-    &fj_family_bloom,
-    &fj_family_cohere,
-    &fj_family_dbrx,
-    &fj_family_dclm,
-    &fj_family_falcon,
-    &fj_family_gemma,
-    &fj_family_gemma2,
-    &fj_family_gemma3,
-    &fj_family_gpt2,
-    &fj_family_gpt_neox,
-    &fj_family_grok,
-    &fj_family_grok_hpcai,
-    &fj_family_jetmoe,
-    &fj_family_llama,
-    &fj_family_mixtral,
-    &fj_family_mpt,
-    &fj_family_nemotron,
-    &fj_family_phi,
-    &fj_family_phi3,
-    &fj_family_phi3small,
-    &fj_family_qwen2,
-    &fj_family_qwen3,
-    NULL,
+    &fj_family_bloom, &fj_family_cohere,     &fj_family_dbrx,   &fj_family_dclm,     &fj_family_falcon,
+    &fj_family_gemma, &fj_family_gemma2,     &fj_family_gemma3, &fj_family_gpt2,     &fj_family_gpt_neox,
+    &fj_family_grok,  &fj_family_grok_hpcai, &fj_family_jamba,  &fj_family_jetmoe,   &fj_family_llama,
+    &fj_family_mamba, &fj_family_mixtral,    &fj_family_mpt,    &fj_family_nemotron, &fj_family_phi,
+    &fj_family_phi3,  &fj_family_phi3small,  &fj_family_qwen2,  &fj_family_qwen3,    NULL,
 };
 
 enum { MAX_NAMES = 128 };
@@ -85,6 +67,12 @@ int64_t fj_dim_size(const fj_hparams *hp, fj_dim dim)
     case FJ_DIM_HALF_ROPE: return hp->d_rope / 2;
     case FJ_DIM_LABELS: return hp->n_labels;
     case FJ_DIM_EXPERTS: return hp->n_experts;
+    case FJ_DIM_INNER: return hp->d_inner;
+    case FJ_DIM_2INNER: return 2 * hp->d_inner;
+    case FJ_DIM_STATE: return hp->d_state;
+    case FJ_DIM_CONV: return hp->d_conv;
+    case FJ_DIM_DT: return hp->d_dt;
+    case FJ_DIM_SCAN: return hp->d_dt + 2 * hp->d_state;
     case FJ_DIM_2KV: return 2 * hp->n_kv_heads * hp->d_head;
     case FJ_DIM_NONE: break;
     }
@@ -144,4 +132,14 @@ bool fj_if_rope(const fj_hparams *hp)
 bool fj_if_no_alibi(const fj_hparams *hp)
 {
     return !(hp->alibi > 0);
+}
+
+bool fj_if_ssm_bias(const fj_hparams *hp)
+{
+    return hp->has_ssm_bias;
+}
+
+bool fj_if_conv_bias(const fj_hparams *hp)
+{
+    return hp->has_conv_bias;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rewrites that several families share. Source: llama.cpp, convert_hf_to_gguf.py (permute; BloomModel, GPTNeoXModel, FalconModel). */
+#include <math.h>
+
 #include "models/family.h"
 
 /* GGUF row 2j of a head is row j of Hugging Face's, row 2j+1 is row j + d/2: interleaved rope then does what half-split rope does. */
@@ -34,6 +36,17 @@ static float minus_one(float x)
     return x - 1;
 }
 
+static float minus_exp(float x)
+{
+    return (float)-exp((double)x);
+}
+
+static float log_minus(float x)
+{
+    return (float)log((double)-x);
+}
+
 const fj_rewrite fj_rewrite_rope_pairs = { "rope_pairs", pairs, NULL, NULL };
 const fj_rewrite fj_rewrite_qkv = { "qkv", qkv, NULL, NULL };
 const fj_rewrite fj_rewrite_plus_one = { "plus_one", NULL, plus_one, minus_one };
+const fj_rewrite fj_rewrite_minus_exp = { "minus_exp", NULL, minus_exp, log_minus };

@@ -8,6 +8,7 @@
 
 #include "models/build.h"
 #include "models/kv_cache.h"
+#include "models/recurrent.h"
 
 enum { N_GRAPHS = 4, DEFAULT_CTX = 4096, DEFAULT_CHUNK = 512, MOST_CTX = 1 << 24 };
 
@@ -22,6 +23,7 @@ struct fj_session {
     const fj_model *m;
     fj_session_settings s;
     fj_kv_cache cache;
+    fj_recurrent states;
     plan plans[N_GRAPHS];
     int n_plans;
     fj_buffer memory; /* the step arena, then the scratch of the workers */
@@ -114,7 +116,7 @@ fj_status fj_session_plan(const fj_model *m, const fj_session_settings *settings
     fj_session_settings s = settled(m, settings);
     fj_run run = { .k = k, .fast = s.fast };
     fj_status st = make_plans(m, &s, &run, plans, &n, &arena, &scratch, err);
-    out->kv = fj_kv_cache_bytes(m, s.n_seqs, s.n_ctx, cache_dtype(m, &s));
+    out->kv = fj_kv_cache_bytes(m, s.n_seqs, s.n_ctx, cache_dtype(m, &s)) + fj_recurrent_bytes(m, s.n_seqs);
     out->arena = arena + scratch * (size_t)n_threads;
     for (int i = 0; i < n; i++)
         fj_graph_free(plans[i].g);
@@ -140,6 +142,8 @@ static fj_status make_inputs(fj_session *s, fj_err *err)
         b->select->data = s->select;
         b->tables->data = s->cache.tables;
         b->cache->data = s->cache.data.data;
+        b->slots->data = s->states.slots;
+        b->states->data = s->states.values.data;
     }
     return FJ_OK;
 }
@@ -166,6 +170,8 @@ fj_status fj_session_open(const fj_model *m, const fj_session_settings *settings
     if (!st)
         st = fj_kv_cache_open(m, s->s.n_seqs, s->s.n_ctx, cache_dtype(m, &s->s), &s->cache, err);
     if (!st)
+        st = fj_recurrent_open(m, s->s.n_seqs, &s->states, err);
+    if (!st)
         st = fj_buffer_open(&s->memory, s->arena_bytes + scratch * (size_t)fj_pool_threads(pool), "the step arena",
                             err);
     if (!st)
@@ -187,6 +193,7 @@ void fj_session_close(fj_session *s)
     for (int i = 0; i < s->n_plans; i++)
         fj_graph_free(s->plans[i].g);
     fj_kv_cache_close(&s->cache);
+    fj_recurrent_close(&s->states);
     fj_buffer_close(&s->memory);
     fj_arena_free(s->arena);
 }
@@ -243,6 +250,14 @@ static void fill(fj_session *s, const fj_rows_in *rows, int64_t first, int64_t n
     }
 }
 
+static bool has_rows(const fj_rows_in *rows, int64_t seq)
+{
+    for (int64_t i = 0; i < rows->n; i++)
+        if (seq_of(rows, i) == seq)
+            return true;
+    return false;
+}
+
 static plan *plan_for(fj_session *s, int64_t n)
 {
     int i = 0;
@@ -256,6 +271,9 @@ fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, 
     for (int64_t q = 0; q < s->s.n_seqs; q++)
         s->start[q] = s->cache.length[q];
     fj_status st = check(s, rows, err);
+    for (int64_t q = 0; !st && q < s->s.n_seqs; q++)
+        if (has_rows(rows, q))
+            fj_recurrent_keep(&s->states, q, s->start[q]);
     s->run.cancel = cancel;
     for (int64_t first = 0; first < rows->n && !st; first += s->s.chunk) {
         int64_t n = FJ_MIN(s->s.chunk, rows->n - first);
@@ -267,7 +285,7 @@ fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, 
         out += s->run.n_out_rows * fj_cols(p->result);
     }
     for (int64_t q = 0; st && q < s->s.n_seqs; q++)
-        fj_kv_cache_truncate(&s->cache, q, s->start[q]);
+        (void)fj_session_truncate(s, q, s->start[q]);
     return st;
 }
 
@@ -276,9 +294,11 @@ int64_t fj_session_length(const fj_session *s, int64_t seq)
     return s->cache.length[seq];
 }
 
-void fj_session_truncate(fj_session *s, int64_t seq, int64_t length)
+int64_t fj_session_truncate(fj_session *s, int64_t seq, int64_t length)
 {
-    fj_kv_cache_truncate(&s->cache, seq, length);
+    int64_t left = fj_recurrent_go_back(&s->states, seq, s->cache.length[seq], length);
+    fj_kv_cache_truncate(&s->cache, seq, left);
+    return left;
 }
 
 int64_t fj_session_n_ctx(const fj_session *s)

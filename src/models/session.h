@@ -46,7 +46,9 @@ typedef struct fj_rows_in {
 fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, const int *cancel, fj_err *err);
 
 int64_t fj_session_length(const fj_session *s, int64_t seq);
-void    fj_session_truncate(fj_session *s, int64_t seq, int64_t length); /* forgets positions from `length` on */
+/* Forgets positions from `length` on and says how many are left: less than `length`, that is 0, only where layers are recurrent and the
+ * last call did not begin there. */
+int64_t fj_session_truncate(fj_session *s, int64_t seq, int64_t length);
 int64_t fj_session_n_ctx(const fj_session *s);
 
 #endif

@@ -42,7 +42,7 @@ void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int6
 
 static const fj_dtype *type_of(const fj_weight *w, const fj_dtype *asked)
 {
-    if ((w->shape.rank == 1 || w->role->is_norm) && w->stored)
+    if ((w->shape.rank == 1 || w->role->is_f32) && w->stored)
         return asked && !asked->is_quantized ? asked : w->stored->dtype->is_float ? w->stored->dtype : &fj_f32;
     if (asked)
         return asked;

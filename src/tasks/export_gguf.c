@@ -85,6 +85,8 @@ static void encode_part(void *context, int64_t part, int worker)
             continue;
         }
         j->rows->rows(j->rows->context, t->w, row, 1, values);
+        for (int64_t c = 0; t->to_gguf && c < j->k; c++)
+            values[c] = t->to_gguf(values[c]);
         q->encode(values, j->bytes + (size_t)i * stride, j->k, NULL);
         if (!j->wants_error)
             continue;
@@ -288,7 +290,7 @@ static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, con
             return st;
         if (m->naming == FJ_NAMING_HF && m->rows[i]->gguf_rewrite)
             t->to_gguf = m->rows[i]->gguf_rewrite->to_gguf;
-        t->is_copy = w->shape.rank > 1 && t->dtype == w->dtype && rows->rows == fj_export_stored_rows;
+        t->is_copy = w->shape.rank > 1 && !t->to_gguf && t->dtype == w->dtype && rows->rows == fj_export_stored_rows;
         if (!t->is_copy && !fj_quant_of(t->dtype)->encode) {
             (void)fj_fail(err, FJ_ERR_ARG, "'%s' is %s, which forja only reads", w->name, t->dtype->name);
             return fj_hint(err, "give --type, for example Q2_K");

@@ -63,7 +63,7 @@ static fj_status prefill(fj_generator *g, const int32_t *prompt, int64_t n, cons
     double started = fj_seconds();
     while (same < held && g->ids[same] == prompt[same])
         same++;
-    fj_session_truncate(g->session, 0, same);
+    same = fj_session_truncate(g->session, 0, same);
     fj_rows_in rows = { .n = n - same, .ids = prompt + same };
     fj_status st = fj_session_forward(g->session, &rows, g->logits, cancel, err);
     if (st)

@@ -14,7 +14,8 @@ typedef struct fj_role {
     const char *name;      /* short, for messages and tables: "attn_q" */
     const char *gguf;      /* "blk.{}.attn_q"; ".weight" or ".bias" is added by the weight's row */
     bool        in_layer;
-    bool        is_norm;   /* read as f32 numbers, also where there is a row of them for each head */
+    bool        is_f32;    /* read as f32 numbers whatever its shape: norms of heads, convolutions */
+    bool        is_bare;   /* its GGUF name has no ".weight" */
     bool        is_linear; /* a matrix applied as y = W x: what LoRA's "all" takes, when in a layer */
 } fj_role;
 
@@ -25,6 +26,8 @@ extern const fj_role fj_role_attn_norm, fj_role_attn_norm_2, fj_role_attn_qkv, f
 extern const fj_role fj_role_ffn_norm, fj_role_ffn_gate, fj_role_ffn_up, fj_role_ffn_down, fj_role_post_ffw_norm;
 extern const fj_role fj_role_ffn_gate_inp, fj_role_ffn_gate_exps, fj_role_ffn_up_exps, fj_role_ffn_down_exps, fj_role_attn_output_norm,
     fj_role_layer_output_norm, fj_role_attn_kv, fj_role_attn_gate_inp, fj_role_attn_in_exps, fj_role_attn_out_exps, fj_role_ffn_in_exps;
+extern const fj_role fj_role_ssm_in, fj_role_ssm_conv1d, fj_role_ssm_x, fj_role_ssm_dt, fj_role_ssm_a, fj_role_ssm_d, fj_role_ssm_out,
+    fj_role_ssm_dt_norm, fj_role_ssm_b_norm, fj_role_ssm_c_norm;
 
 extern const fj_role *const fj_roles[]; /* all, NULL at the end */
 

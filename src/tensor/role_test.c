@@ -18,6 +18,7 @@ TEST(lora_on_all_takes_the_matrices_of_a_layer)
     int n = 0;
     for (const fj_role *const *r = fj_roles; *r; r++)
         n += (*r)->in_layer && (*r)->is_linear;
-    CHECK(n == 15); /* q, k and v, or all three or the last two as one; output; gate, up, down; six of experts */
+    CHECK(n ==
+          19); /* q, k, v, or all three or the last two as one; output; gate, up, down; six of experts; four of Mamba */
     CHECK(fj_role_output.is_linear && !fj_role_output.in_layer && !fj_role_token_embd.is_linear);
 }

@@ -12,11 +12,11 @@
 /* llama's: biases; tied head, one key/value head and llama3 rope; a sliding window and head_dim set; linear rope. Of the others one
  * each, and of falcon and phi3 one for each way that they are built. */
 static const char *const cases[] = {
-    "tiny-bias",      "tiny-tied",   "tiny-window",    "tiny-linear",    "tiny-bloom",
-    "tiny-cohere",    "tiny-falcon", "tiny-falcon40b", "tiny-falcon-rw", "tiny-gemma",
-    "tiny-gemma2",    "tiny-gemma3", "tiny-gpt2",      "tiny-gpt-neox",  "tiny-gpt-neox-sequential",
-    "tiny-mixtral",   "tiny-mpt",    "tiny-nemotron",  "tiny-phi",       "tiny-phi3",
-    "tiny-phi3-long", "tiny-qwen2",  "tiny-qwen3"
+    "tiny-bias",   "tiny-tied",   "tiny-window",    "tiny-linear",    "tiny-bloom",
+    "tiny-cohere", "tiny-falcon", "tiny-falcon40b", "tiny-falcon-rw", "tiny-gemma",
+    "tiny-gemma2", "tiny-gemma3", "tiny-gpt2",      "tiny-gpt-neox",  "tiny-gpt-neox-sequential",
+    "tiny-jamba",  "tiny-mamba",  "tiny-mixtral",   "tiny-mpt",       "tiny-nemotron",
+    "tiny-phi",    "tiny-phi3",   "tiny-phi3-long", "tiny-qwen2",     "tiny-qwen3"
 };
 
 /* Of families that transformers does not have: logits alone, by the reference of their authors. */
@@ -188,6 +188,55 @@ TEST(logits_of_families_of_their_own_are_those_of_their_authors)
         golden g;
         open_case(&g, logits_only[c]);
         check_logits_within(&g, pool, &k, 2 * allowed);
+        close_case(&g);
+    }
+    fj_pool_close(pool);
+}
+
+/* Logits of the last of n rows that are appended. */
+static void append(fj_session *session, const golden *g, int64_t first, int64_t n, float *out)
+{
+    fj_err err = { 0 };
+    fj_rows_in rows = { .n = n, .ids = g->ids + first };
+    CHECK_OK(fj_session_forward(session, &rows, out, NULL, &err));
+}
+
+/* Rows of another prompt beside it, chunks, and going back: to where a call began, and to nowhere else. */
+TEST(recurrent_states_follow_their_sequences_and_go_back_to_where_a_call_began)
+{
+    static const char *const names[] = { "tiny-jamba", "tiny-mamba" };
+    fj_kernels k;
+    fj_pool *pool = NULL;
+    fj_err err = { 0 };
+    fj_kernels_init(&k, test_cpu());
+    CHECK_OK(fj_pool_open(2, &pool, &err));
+    for (size_t c = 0; c < FJ_LEN(names); c++) {
+        enum { MOST = 64 };
+        golden g;
+        fj_session *session = NULL;
+        float at5[MOST], at9[MOST], got[MOST], both[2 * MOST];
+        int cancel = 1;
+        open_case(&g, names[c]);
+        int64_t v = g.m->hp.n_vocab;
+        CHECK(v <= MOST && g.n == 12);
+        fj_session_settings s = { .n_ctx = g.n, .n_seqs = 2, .chunk = 3 };
+        CHECK_OK(fj_session_open(g.m, &s, pool, &k, &session, &err));
+        append(session, &g, 0, 5, at5);
+        append(session, &g, 5, 4, at9);
+        CHECK(fj_session_truncate(session, 0, 7) == 0 && fj_session_length(session, 0) == 0);
+        append(session, &g, 0, 5, got);
+        CHECK(test_same_bits(got, at5, v));
+        append(session, &g, 5, 1, got);
+        CHECK(fj_session_truncate(session, 0, 9) == 6 && fj_session_truncate(session, 0, 5) == 5);
+        int32_t mixed[] = { g.ids[0], g.ids[1], g.ids[5], g.ids[6], g.ids[7], g.ids[8] }, seq[] = { 1, 1, 0, 0, 0, 0 };
+        uint8_t wants[] = { 0, 1, 0, 0, 0, 1 };
+        fj_rows_in rows = { .n = 6, .ids = mixed, .seq = seq, .wants = wants };
+        CHECK(fj_session_forward(session, &rows, both, &cancel, &err) == FJ_ERR_CANCELLED);
+        err = (fj_err){ 0 };
+        CHECK(fj_session_length(session, 0) == 5 && fj_session_length(session, 1) == 0);
+        CHECK_OK(fj_session_forward(session, &rows, both, NULL, &err));
+        CHECK(test_same_bits(both + v, at9, v));
+        fj_session_close(session);
         close_case(&g);
     }
     fj_pool_close(pool);

@@ -67,6 +67,13 @@ MODELS |= {
     "gpt-neox": PLAIN | {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_size": 32, "intermediate_size": 80,
                          "num_hidden_layers": 2, "num_attention_heads": 4, "layer_norm_eps": 1e-5, "rotary_pct": 0.25, "rotary_emb_base": 10000,
                          "use_parallel_residual": True, "hidden_act": "gelu"},
+    "jamba": SIZES | {"architectures": ["JambaForCausalLM"], "model_type": "jamba", "num_hidden_layers": 4, "attn_layer_period": 2,
+                      "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1, "num_experts": 4, "num_experts_per_tok": 2,
+                      "mamba_d_state": 4, "mamba_d_conv": 4, "mamba_dt_rank": 3, "mamba_expand": 2, "use_mamba_kernels": False,
+                      "rms_norm_eps": 1e-6, "pad_token_id": None},
+    "mamba": {"architectures": ["MambaForCausalLM"], "model_type": "mamba", "hidden_size": 16, "num_hidden_layers": 2, "state_size": 5,
+              "conv_kernel": 4, "expand": 2, "intermediate_size": 32, "time_step_rank": 3, "use_bias": False, "use_conv_bias": True,
+              "layer_norm_epsilon": 1e-5, "vocab_size": 120, "use_cache": True},
     "mixtral": MISTRAL | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2},
     "mpt": {"architectures": ["MptForCausalLM"], "model_type": "mpt", "d_model": 32, "n_layers": 2, "n_heads": 4, "vocab_size": 112,
             "expansion_ratio": 4, "max_seq_len": 64, "no_bias": True, "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": None}},
@@ -100,6 +107,9 @@ GOLDEN = [  # folder, row, seed, tokens, changes: a few KB each
                                           "vocab_size": 22}),
     ("tiny-gpt-neox-sequential", "gpt-neox", 31, 9, {"hidden_size": 8, "intermediate_size": 14, "num_attention_heads": 2, "vocab_size": 22,
                                                      "num_hidden_layers": 1, "use_parallel_residual": False, "rotary_pct": 0.5}),
+    ("tiny-jamba", "jamba", 40, 12, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 2, "num_experts": 3,
+                                             "intermediate_size": 12, "mamba_d_state": 3}),
+    ("tiny-mamba", "mamba", 41, 12, {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "vocab_size": 22, "use_bias": True}),
     ("tiny-mixtral", "mixtral", 39, 9, SMALL | {"num_attention_heads": 2, "num_key_value_heads": 1, "num_local_experts": 3, "num_hidden_layers": 1,
                                                  "intermediate_size": 12}),
     ("tiny-mpt", "mpt", 32, 9, {"d_model": 12, "n_heads": 3, "n_layers": 1, "vocab_size": 22,
@@ -180,22 +190,24 @@ def batch_of(model, folder, seed, n, vocab):
               folder / "batch.safetensors")
 
 
+EXPERTS = {"mixtral": ("w1", "w3", "w2"), "jamba": ("gate_proj", "up_proj", "down_proj")}
+
+
 def hub_names(tensors, model_type):
     """Tensors under the names that the hub's files have; transformers renames and fuses some in memory."""
-    out = {}
+    out, (gate, up, down) = {}, EXPERTS.get(model_type, (None,) * 3)
     for k, v in tensors.items():
-        stem = k.rsplit(".experts.", 1)[0].replace(".mlp", ".block_sparse_moe")
+        name = k.replace(".mlp.", ".block_sparse_moe.") if model_type == "mixtral" else k
+        stem = name.rsplit(".", 1)[0]
         if model_type == "gpt_neox" and k == "lm_head.weight":
             out["embed_out.weight"] = v
-        elif model_type == "mixtral" and k.endswith("gate_up_proj"):
+        elif gate and k.endswith("experts.gate_up_proj"):
             for e, x in enumerate(v):
-                out[f"{stem}.experts.{e}.w1.weight"], out[f"{stem}.experts.{e}.w3.weight"] = x.chunk(2)
-        elif model_type == "mixtral" and k.endswith("experts.down_proj"):
-            out |= {f"{stem}.experts.{e}.w2.weight": x for e, x in enumerate(v)}
-        elif model_type == "mixtral":
-            out[k.replace(".mlp.gate.", ".block_sparse_moe.gate.")] = v
+                out[f"{stem}.{e}.{gate}.weight"], out[f"{stem}.{e}.{up}.weight"] = x.chunk(2)
+        elif gate and k.endswith("experts.down_proj"):
+            out |= {f"{stem}.{e}.{down}.weight": x for e, x in enumerate(v)}
         else:
-            out[k] = v
+            out[name] = v
     return {k: v.contiguous().clone() for k, v in out.items()}
 
 
