@@ -286,6 +286,50 @@ static fj_status write_phi3(fj_gguf_writer *w, const fj_json *config, fj_err *er
     return FJ_OK;
 }
 
+/* No known file of Qwen has its window switched on; forja writes one that has so that it answers as its folder. */
+static fj_status read_qwen(const fj_source *s, fj_json *config, fj_err *err)
+{
+    int64_t window = fj_gguf_int(fj_gguf_arch_value(s, WINDOW), 0);
+    if (!window)
+        return FJ_OK;
+    if (!fj_json_set(config, "use_sliding_window", fj_json_new_bool(true)) ||
+        !fj_json_set(config, "sliding_window", fj_json_new_int(window)))
+        return fj_gguf_no_memory(err);
+    return read_pattern(s, config, err);
+}
+
+static fj_status write_qwen(fj_gguf_writer *w, const fj_json *config, const char *arch, fj_err *err)
+{
+    enum { MOST = 4096 };
+    int32_t list[MOST];
+    char key[128];
+    const fj_json *types = fj_json_find(config, "layer_types"), *window = fj_json_get(config, "sliding_window");
+    int64_t n = fj_gguf_config_int(config, "num_hidden_layers"),
+            full = fj_json_int(fj_json_find(config, "max_window_layers"), 28),
+            value = fj_json_int(window, window ? 0 : 4096);
+    if (!fj_json_bool(fj_json_get(config, "use_sliding_window"), false) || value < 1)
+        return FJ_OK;
+    if (n > MOST || value > UINT32_MAX)
+        return fj_fail(err, FJ_ERR_FORMAT, "config.json: a window of %lld in %lld layers", (long long)value,
+                       (long long)n);
+    for (int64_t i = 0; i < n; i++)
+        list[i] = types ? !strcmp(fj_json_string(fj_json_at(types, (size_t)i), ""), "sliding_attention") : i >= full;
+    (void)snprintf(key, sizeof key, "%s.%s", arch, PATTERN);
+    fj_gguf_set_arch_key(w, arch, WINDOW, (double)value, false);
+    fj_gguf_set_i32s(w, key, list, (size_t)n);
+    return FJ_OK;
+}
+
+static fj_status write_qwen2(fj_gguf_writer *w, const fj_json *config, fj_err *err)
+{
+    return write_qwen(w, config, "qwen2", err);
+}
+
+static fj_status write_qwen3(fj_gguf_writer *w, const fj_json *config, fj_err *err)
+{
+    return write_qwen(w, config, "qwen3", err);
+}
+
 const fj_gguf_arch fj_gguf_arch_command_r = {
     .name = "command-r",
     .model_types = { "cohere" },
@@ -382,6 +426,8 @@ const fj_gguf_arch fj_gguf_arch_qwen2 = {
     .class = "Qwen2ForCausalLM",
     .sizes = llama_sizes,
     .d_head = "head_dim",
+    .read = read_qwen,
+    .write = write_qwen2,
 };
 
 const fj_gguf_arch fj_gguf_arch_qwen3 = {
@@ -392,4 +438,6 @@ const fj_gguf_arch fj_gguf_arch_qwen3 = {
     .presences = attn_bias,
     .d_head = "head_dim",
     .d_head_is = 128,
+    .read = read_qwen,
+    .write = write_qwen3,
 };

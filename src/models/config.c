@@ -183,3 +183,22 @@ fj_status fj_config_layer_types(const fj_json *config, int64_t period, fj_hparam
     }
     return FJ_OK;
 }
+
+fj_status fj_config_late_window(const fj_json *config, fj_hparams *hp, fj_err *err)
+{
+    bool uses;
+    double full;
+    fj_status st = fj_config_bool(config, "use_sliding_window", false, &uses, err);
+    if (st || !uses)
+        return st;
+    st = fj_config_window(config, 4096, hp, err);
+    if (!st)
+        st = fj_config_real(config, "max_window_layers", 28, &full, err);
+    if (st || fj_json_find(config, "layer_types"))
+        return st ? st : fj_config_layer_types(config, 1, hp, err);
+    hp->windowed = (fj_layers){ 0 };
+    for (int64_t layer = 0; hp->window && layer < hp->n_layers; layer++)
+        if ((double)layer >= full)
+            fj_layers_add(&hp->windowed, layer);
+    return FJ_OK;
+}

@@ -38,6 +38,9 @@ fj_status fj_config_window(const fj_json *config, int64_t absent, fj_hparams *hp
 /* Which layers have the window: layer_types where it is there, else all but every `period`-th. */
 fj_status fj_config_layer_types(const fj_json *config, int64_t period, fj_hparams *hp, fj_err *err);
 
+/* Qwen's: with use_sliding_window the layers behind the first max_window_layers, or those that layer_types names. */
+fj_status fj_config_late_window(const fj_json *config, fj_hparams *hp, fj_err *err);
+
 /* rope_theta and scaling, at the top, in rope_scaling (old) or in rope_parameters (new). partial: the share of a head that is rotated
  * where the configuration does not say. */
 fj_status fj_config_rope(const fj_json *config, double partial, fj_hparams *hp, fj_err *err);

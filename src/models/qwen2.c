@@ -28,25 +28,6 @@ static const fj_weight_row weights[] = {
 static const char *const model_types[] = { "qwen2", NULL };
 static const char *const ignored[] = { "rotary_emb.inv_freq", NULL };
 
-/* The last layers may have a window; no known file switches it on. */
-static fj_status read_window(const fj_json *config, fj_hparams *hp, fj_err *err)
-{
-    bool uses;
-    int64_t full;
-    fj_status st = fj_config_bool(config, "use_sliding_window", false, &uses, err);
-    if (st || !uses)
-        return st;
-    st = fj_config_window(config, 4096, hp, err);
-    if (!st)
-        st = fj_config_count(config, "max_window_layers", 28, 1 << 20, &full, err);
-    if (st || fj_json_find(config, "layer_types"))
-        return st ? st : fj_config_layer_types(config, 1, hp, err);
-    hp->windowed = (fj_layers){ 0 };
-    for (int64_t layer = full; layer < hp->n_layers; layer++)
-        fj_layers_add(&hp->windowed, layer);
-    return FJ_OK;
-}
-
 static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp, fj_err *err)
 {
     (void)naming;
@@ -54,7 +35,7 @@ static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp
     if (!st)
         st = fj_config_activation(config, "hidden_act", "silu", hp, err);
     if (!st)
-        st = read_window(config, hp, err);
+        st = fj_config_late_window(config, hp, err);
     return st ? st : fj_config_rope(config, 1, hp, err);
 }
 

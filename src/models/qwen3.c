@@ -37,7 +37,6 @@ static const char *const ignored[] = { "rotary_emb.inv_freq", NULL };
 static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp, fj_err *err)
 {
     static const fj_config_names names = { .d_head_is = 128 };
-    bool uses = false;
     (void)naming;
     fj_status st = fj_config_core(config, &names, hp, err);
     if (!st)
@@ -45,11 +44,7 @@ static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp
     if (!st)
         st = fj_config_bool(config, "attention_bias", false, &hp->has_attn_bias, err);
     if (!st)
-        st = fj_config_bool(config, "use_sliding_window", false, &uses, err);
-    if (!st && uses)
-        st = fj_config_window(config, 4096, hp, err);
-    if (!st && uses)
-        st = fj_config_layer_types(config, FJ_MOST_LAYERS, hp, err);
+        st = fj_config_late_window(config, hp, err);
     return st ? st : fj_config_rope(config, 1, hp, err);
 }
 
