@@ -188,6 +188,7 @@ static fj_status run_quantize(const fj_call *call, fj_err *err)
 const fj_command fj_command_export = {
     .name = "export",
     .summary = "Merge an adapter, convert between Hugging Face folders and GGUF.",
+    .about = "GGUF files of DCLM, JetMoE and Phi-3-small are forja's own: llama.cpp does not know these models.",
     .options = export_options,
     .settings_size = sizeof(settings),
     .run = run_export,

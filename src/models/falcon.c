@@ -58,7 +58,7 @@ static const char *const ignored[] = { "rotary_emb.inv_freq", NULL };
 /* Old configurations (RefinedWeb, with n_head_kv) are of 40B's architecture without saying so. */
 static fj_status read_layout(const fj_json *config, fj_naming naming, fj_hparams *hp, fj_err *err)
 {
-    bool is_new = false, is_multi_query = false, is_parallel = false, has_alibi = false, has_bias = false;
+    bool is_new = false, is_multi_query = true, is_parallel = true, has_alibi = false, has_bias = false;
     int64_t n_norms = 1;
     bool is_old_40b = !strcmp(fj_json_string(fj_json_get(config, "model_type"), ""), "RefinedWeb");
     fj_status st = fj_config_bool(config, "new_decoder_architecture", is_old_40b, &is_new, err);

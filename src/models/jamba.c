@@ -113,7 +113,7 @@ static fj_status read_rank(const fj_json *config, const char *key, fj_hparams *h
 static fj_status read_layers(const fj_json *config, const char *period_key, const char *offset_key, int64_t period,
                              int64_t offset, fj_hparams *hp, fj_layers *out, fj_err *err)
 {
-    double first;
+    double first = 0;
     fj_status st = fj_config_count(config, period_key, period, FJ_MOST_LAYERS, &period, err);
     if (!st)
         st = fj_config_real(config, offset_key, (double)offset, &first, err);
@@ -127,7 +127,7 @@ static fj_status read_layers(const fj_json *config, const char *period_key, cons
 
 static fj_status read_mixer(const fj_json *config, fj_hparams *hp, fj_err *err)
 {
-    int64_t expand;
+    int64_t expand = 2;
     fj_layers attention = { 0 };
     fj_status st = fj_config_count(config, "mamba_expand", 2, 64, &expand, err);
     if (!st)

@@ -36,8 +36,8 @@ static const char *const ignored[] = { NULL };
 
 static fj_status read_attention(const fj_json *config, fj_hparams *hp, fj_err *err)
 {
-    bool has_alibi, has_norms;
-    double most;
+    bool has_alibi = false, has_norms = false;
+    double most = 8;
     const char *type = "";
     fj_status st = fj_config_bool(config, "attn_config.alibi", false, &has_alibi, err);
     if (!st)

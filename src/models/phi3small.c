@@ -58,8 +58,8 @@ static fj_status read_sparse(const fj_json *config, fj_hparams *hp, fj_err *err)
 
 static fj_status read_multipliers(const fj_json *config, fj_hparams *hp, fj_err *err)
 {
-    double attn, width;
-    bool uses;
+    double attn = 1, width = 1;
+    bool uses = true;
     fj_status st = fj_config_real(config, "mup_embedding_multiplier", 10, &hp->embd_scale, err);
     if (!st)
         st = fj_config_real(config, "mup_attn_multiplier", 1, &attn, err);
