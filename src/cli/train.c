@@ -33,13 +33,15 @@ static const fj_option options[] = {
 
 /* ---- watching ------------------------------------------------------------------------------------------------------------------------- */
 
+enum { SPARK_STEPS = 256 }; /* that the curve beside the bar shows */
+
 typedef struct watcher {
     const fj_call *call;
     const fj_train_run *run;
     fj_progress bar;
     double *losses; /* of this process's steps */
     size_t n;
-    double tokens, seconds, last; /* seconds spent in steps; when the last step ended */
+    double tokens, seconds, begun; /* seconds spent in steps; when the first step began */
     int64_t first;
     fj_str line;
 } watcher;
@@ -56,7 +58,7 @@ static void started(void *context, int64_t first, int64_t n_steps)
     w->losses = calloc((size_t)(n_steps - first) + 1, sizeof *w->losses);
     w->bar = (fj_progress){ .title = "train", .unit = "steps", .total = (double)(n_steps - first) };
     w->bar.is_quiet = ((const settings *)w->call->settings)->common.quiet;
-    w->last = fj_seconds();
+    w->begun = fj_seconds();
     fj_progress_show(&w->bar, 0, NULL);
 }
 
@@ -82,13 +84,14 @@ static void step(void *context, const fj_train_step *s)
     if (fj_is_terminal(2)) {
         fj_str_clear(&w->line);
         fj_str_printf(&w->line, "loss %.4f ", s->loss);
-        if (w->losses)
-            fj_spark(w->losses, w->n, 16, &w->line);
+        if (w->losses) /* the whole curve is in the output folder; this is its end */
+            fj_spark(w->losses + (w->n > SPARK_STEPS ? w->n - SPARK_STEPS : 0), FJ_MIN(w->n, SPARK_STEPS), 16,
+                     &w->line);
         fj_str_printf(&w->line, "  %.0f tokens/s  %s", w->tokens / w->seconds, fj_format_bytes(s->peak_bytes, memory));
         fj_progress_show(&w->bar, (double)(s->step - w->first), w->line.data);
     } else if (s->step % c->logging_steps == 0 || s->step == w->run->n_steps) {
         char left[32];
-        double rate = (double)w->n / (fj_seconds() - w->last);
+        double rate = (double)w->n / (fj_seconds() - w->begun);
         fj_note(w->call->rt->log,
                 "step %lld/%lld  epoch %.2f  loss %.4f  grad %.3g  rate %.3g  %.0f tokens/s  %s left  %s",
                 (long long)s->step, (long long)w->run->n_steps, s->epoch, s->loss, s->grad_norm, s->learning_rate,
@@ -182,7 +185,7 @@ static fj_status watch_loop(const fj_call *call, fj_train_run *r, fj_err *err)
     if (!st && w.n) {
         char time[32];
         fj_note(call->rt->log, "done: %zu steps in %s, loss %.4f to %.4f, %.0f tokens/s; %s is in %s", w.n,
-                fj_format_seconds(fj_seconds() - w.last, time), w.losses ? w.losses[0] : NAN,
+                fj_format_seconds(fj_seconds() - w.begun, time), w.losses ? w.losses[0] : NAN,
                 w.losses ? w.losses[w.n - 1] : NAN, w.tokens / w.seconds,
                 r->opened.adapter ? "the adapter" : "the model", r->config.output_dir);
     }

@@ -131,8 +131,8 @@ enum {
     FJ_TIED_OUTPUT = 1,   /* absent when the head is the embedding */
     FJ_GGUF_ONLY = 2,     /* an optional tensor of GGUF files that holds what config.json says elsewhere */
     FJ_HF_TRANSPOSED = 4, /* Hugging Face's file has (in, out), of experts too */
-    FJ_HF_CONV = 16,      /* Hugging Face's file has a dimension of 1 between the two */
     FJ_HF_STACKED = 8,    /* Hugging Face's file has the rows of all experts in one matrix */
+    FJ_HF_CONV = 16,      /* Hugging Face's file has a dimension of 1 between the two */
 };
 
 typedef struct fj_weight_row {

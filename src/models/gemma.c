@@ -60,11 +60,6 @@ fj_status fj_gemma_hparams(const fj_json *config, fj_naming naming, fj_hparams *
     return st ? st : fj_config_rope(config, 1, hp, err);
 }
 
-static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp, fj_err *err)
-{
-    return fj_gemma_hparams(config, naming, hp, err);
-}
-
 static fj_value *block(fj_build *b, fj_value *x, int layer)
 {
     fj_value *h = fj_block_norm(b, x, &fj_role_attn_norm, layer);
@@ -79,6 +74,6 @@ const fj_family fj_family_gemma = {
     .weights = weights,
     .ignored = ignored,
     .is_tied = true,
-    .hparams = hparams,
+    .hparams = fj_gemma_hparams,
     .block = block,
 };

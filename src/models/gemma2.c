@@ -84,11 +84,6 @@ fj_value *fj_gemma2_block(fj_build *b, fj_value *x, int layer)
     return fj_add(b->g, x, fj_block_norm(b, h, &fj_role_post_ffw_norm, layer));
 }
 
-static fj_value *block(fj_build *b, fj_value *x, int layer)
-{
-    return fj_gemma2_block(b, x, layer);
-}
-
 const fj_family fj_family_gemma2 = {
     .name = "gemma2",
     .model_types = model_types,
@@ -96,5 +91,5 @@ const fj_family fj_family_gemma2 = {
     .ignored = ignored,
     .is_tied = true,
     .hparams = hparams,
-    .block = block,
+    .block = fj_gemma2_block,
 };

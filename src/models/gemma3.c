@@ -72,11 +72,6 @@ static fj_status hparams(const fj_json *config, fj_naming naming, fj_hparams *hp
     return st;
 }
 
-static fj_value *block(fj_build *b, fj_value *x, int layer)
-{
-    return fj_gemma2_block(b, x, layer);
-}
-
 const fj_family fj_family_gemma3 = {
     .name = "gemma3",
     .model_types = model_types,
@@ -84,5 +79,5 @@ const fj_family fj_family_gemma3 = {
     .ignored = ignored,
     .is_tied = true,
     .hparams = hparams,
-    .block = block,
+    .block = fj_gemma2_block,
 };

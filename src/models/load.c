@@ -135,12 +135,18 @@ static fj_status turn(fj_model *m, fj_weight *w, fj_err *err)
     return FJ_OK;
 }
 
+/* Whether kernels can read numbers of this type where they lie. */
+static bool is_aligned(const void *data, const fj_dtype *dtype)
+{
+    size_t step = dtype == &fj_f32 ? 4 : dtype->block_len > 1 ? 1 : 2;
+    return (uintptr_t)data % step == 0;
+}
+
 /* Kernels read f32 vectors, and scalar code reads f32 through aligned pointers: such tensors get a private copy. */
 static fj_status widen(fj_model *m, fj_weight *w, fj_err *err)
 {
     bool is_vector = w->shape.rank == 1 || w->role->is_f32;
-    bool is_aligned = ((uintptr_t)w->data % (w->dtype == &fj_f32 ? 4 : w->dtype->block_len > 1 ? 1 : 2)) == 0;
-    if ((!is_vector || w->dtype == &fj_f32) && is_aligned)
+    if ((!is_vector || w->dtype == &fj_f32) && is_aligned(w->data, w->dtype))
         return FJ_OK;
     int64_t n = fj_shape_count(&w->shape);
     size_t bytes = is_vector ? (size_t)n * sizeof(float) : w->stored->bytes;
@@ -193,8 +199,7 @@ static void mark(fj_model *m, const fj_tensor *t)
 /* A tensor whose numbers lie where kernels can read them: itself, or one with a private copy. */
 static const fj_tensor *aligned(fj_model *m, const fj_tensor *t)
 {
-    size_t step = t->dtype == &fj_f32 ? 4 : t->dtype->block_len > 1 ? 1 : 2;
-    if ((uintptr_t)t->data % step == 0)
+    if (is_aligned(t->data, t->dtype))
         return t;
     fj_tensor *copy = fj_arena_take(m->arena, sizeof *copy);
     void *data = fj_arena_take(m->arena, t->bytes);
