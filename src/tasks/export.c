@@ -40,13 +40,22 @@ void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int6
             fj_lora_merge_row(&a->items[i], row0 + r, out + r * w->shape.dim[1]);
 }
 
-static const fj_dtype *type_of(const fj_weight *w, const fj_dtype *asked)
+static const fj_dtype *matrix_type(const fj_weight *w, const fj_dtype *asked)
 {
-    if ((w->shape.rank == 1 || w->role->is_f32) && w->stored)
-        return asked && !asked->is_quantized ? asked : w->stored->dtype->is_float ? w->stored->dtype : &fj_f32;
-    if (asked)
+    return asked ? asked : w->dtype->is_quantized ? &fj_bf16 : w->dtype;
+}
+
+/* GGUF has all vectors as f32: they get the matrices' type again where that loses nothing. */
+static const fj_dtype *type_of(const fj_model *m, const fj_weight *w, const fj_export_rows *rows, const fj_dtype *asked)
+{
+    if ((w->shape.rank > 1 && !w->role->is_f32) || !w->stored)
+        return matrix_type(w, asked);
+    if (asked && !asked->is_quantized)
         return asked;
-    return w->dtype->is_quantized ? &fj_bf16 : w->dtype;
+    const fj_dtype *matrices = matrix_type(fj_model_head(m), NULL);
+    if (m->naming == FJ_NAMING_GGUF && matrices != &fj_f32 && fj_export_fits(m, w, rows, matrices))
+        return matrices;
+    return w->stored->dtype->is_float ? w->stored->dtype : &fj_f32;
 }
 
 /* Rows in Hugging Face's order: where the model's bytes have another, row h of the output is row `at[h]` here. */
@@ -76,15 +85,15 @@ typedef struct target {
     const fj_weight *w;
     const fj_export_rows *rows;
     const fj_dtype *dtype;
-    int64_t *at;           /* rows of the model's bytes in Hugging Face's order; NULL: as they are */
-    float (*to_hf)(float); /* NULL: values as they are */
-    int64_t row0, n;       /* of an expert among all; 1 for a vector */
+    fj_exact exact;
+    int64_t *at;     /* rows of the model's bytes in Hugging Face's order; NULL: as they are */
+    int64_t row0, n; /* of an expert among all; 1 for a vector */
 } source_rows;
 
 /* Rows [row, row+n) in Hugging Face's order; the values of a vector are its rows, and come all at once. */
 static void take_rows(const source_rows *t, int64_t row, int64_t n, float *values, float *whole)
 {
-    int64_t k = fj_shape_cols(&t->w->shape), count = n * k;
+    int64_t k = fj_shape_cols(&t->w->shape);
     bool is_vector = t->w->shape.rank == 1;
     if (is_vector && t->at) {
         t->rows->rows(t->rows->context, t->w, 0, 1, whole);
@@ -96,8 +105,7 @@ static void take_rows(const source_rows *t, int64_t row, int64_t n, float *value
     } else {
         t->rows->rows(t->rows->context, t->w, t->row0 + row, n, values);
     }
-    for (int64_t i = 0; t->to_hf && i < count; i++)
-        values[i] = t->to_hf(values[i]);
+    fj_exact_to_hf(&t->exact, (t->row0 + row) * k, values, n * k);
 }
 
 static fj_status write_rows(fj_safetensors_writer *out, const source_rows *t, fj_err *err)
@@ -148,10 +156,7 @@ static fj_status write_turned(fj_safetensors_writer *out, const source_rows *t, 
 static fj_status write_weight(fj_safetensors_writer *out, const fj_model *m, const fj_weight *w,
                               const fj_export_rows *rows, const fj_dtype *dtype, fj_err *err)
 {
-    const fj_rewrite *rewrite = m->rows[w - m->weights]->gguf_rewrite;
-    source_rows t = { .w = w, .rows = rows, .dtype = dtype };
-    if (m->naming == FJ_NAMING_GGUF && rewrite)
-        t.to_hf = rewrite->to_hf;
+    source_rows t = { .w = w, .rows = rows, .dtype = dtype, .exact = fj_exact_of(m, w) };
     int64_t matrices = w->shape.rank == 3 ? w->shape.dim[0] : 1;
     fj_status st = row_map(m, w, &t.at, err);
     t.n = w->shape.rank == 1 ? 1 : w->shape.dim[w->shape.rank - 2];
@@ -165,7 +170,7 @@ static fj_status write_weight(fj_safetensors_writer *out, const fj_model *m, con
 
 /* The list in the model's order, a tensor for each expert where Hugging Face has them so; what only GGUF has says what config.json
  * says. */
-static fj_tensor *list_tensors(const fj_model *m, const fj_dtype *dtype, size_t *n)
+static fj_tensor *list_tensors(const fj_model *m, const fj_export_rows *rows, const fj_dtype *asked, size_t *n)
 {
     size_t count = 0;
     for (int i = 0; i < m->n_weights; i++)
@@ -174,11 +179,11 @@ static fj_tensor *list_tensors(const fj_model *m, const fj_dtype *dtype, size_t 
     *n = 0;
     for (int i = 0; list && i < m->n_weights; i++) {
         const fj_weight *w = &m->weights[i];
-        for (int64_t e = 0; e < fj_model_hf_count(m, w); e++) {
+        int64_t parts = fj_model_hf_count(m, w);
+        const fj_dtype *dtype = parts ? type_of(m, w, rows, asked) : NULL;
+        for (int64_t e = 0; e < parts; e++) {
             fj_tensor *t = &list[(*n)++];
-            *t = (fj_tensor){ .name = fj_model_hf_part(m, w, e),
-                              .dtype = type_of(w, dtype),
-                              .shape = fj_model_hf_shape(m, w) };
+            *t = (fj_tensor){ .name = fj_model_hf_part(m, w, e), .dtype = dtype, .shape = fj_model_hf_shape(m, w) };
             bool fits = fj_dtype_bytes(t->dtype, fj_shape_count(&t->shape), &t->bytes);
             fj_assert(fits && t->name);
         }
@@ -260,7 +265,7 @@ fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_expo
 {
     size_t n = 0, at = 0;
     fj_safetensors_writer *w = NULL;
-    fj_tensor *list = list_tensors(m, dtype, &n);
+    fj_tensor *list = list_tensors(m, rows, dtype, &n);
     char *path = fj_path_join(folder, "model.safetensors");
     fj_json *scaling = NULL;
     fj_status st = list && path ? fj_export_rope_scaling(m, &scaling, err)
@@ -279,7 +284,7 @@ fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_expo
         w = NULL;
     }
     if (!st)
-        st = write_config(bundle, scaling, type_of(fj_model_head(m), dtype), folder, err);
+        st = write_config(bundle, scaling, matrix_type(fj_model_head(m), dtype), folder, err);
     if (!st)
         st = write_side_files(bundle, folder, err);
     fj_safetensors_abort(w);

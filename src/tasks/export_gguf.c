@@ -6,7 +6,7 @@
 
 #include "base/map.h"
 #include "formats/formats.h"
-#include "tasks/export.h"
+#include "tasks/export_internal.h"
 #include "tokenizers/tokenizer.h"
 
 enum { BLOCK_BYTES = 64 << 20, PART_ROWS = 16, MOST_MADE = 2 };
@@ -183,8 +183,10 @@ static int64_t first_id(const fj_json *v)
 static fj_status set_tokenizer(fj_gguf_writer *w, const fj_bundle *b, int64_t n_vocab, fj_err *err)
 {
     fj_tokenizer_gguf vocab;
-    if (!b->tokenizer)
+    if (!b->tokenizer) { /* what llama.cpp wants to hear before it runs a model on ids alone */
+        fj_gguf_set_text(w, "tokenizer.ggml.model", "none", 4);
         return FJ_OK;
+    }
     fj_arena *arena = fj_arena_new();
     fj_status st = arena ? fj_tokenizer_to_gguf(b->tokenizer, n_vocab, arena, &vocab, err)
                          : fj_fail(err, FJ_ERR_MEMORY, "no memory");
@@ -341,6 +343,8 @@ fj_status fj_export_gguf(const fj_model *m, const fj_bundle *bundle, const fj_ex
         st = list_targets(m, rows, recipe, targets, list, &n, err);
     if (!st)
         st = set_metadata(w, m, bundle, recipe, err);
+    if (!st && !bundle->is_gguf)
+        st = fj_export_keep_exact(m, rows, w, err);
     if (!st)
         st = fj_gguf_create(w, path, list, (size_t)n, err);
     if (!st)

@@ -102,7 +102,9 @@ TEST(a_folder_that_went_through_gguf_has_the_same_bits)
         "decoders/tiny-gpt2",   "decoders/tiny-gpt-neox",  "decoders/tiny-gpt-neox-sequential",
         "decoders/tiny-mpt",    "decoders/tiny-nemotron",  "decoders/tiny-phi",
         "decoders/tiny-phi3",   "decoders/tiny-phi3-long", "decoders/tiny-qwen2",
-        "decoders/tiny-qwen3",  "decoders/tiny-mixtral",
+        "decoders/tiny-qwen3",  "decoders/tiny-mixtral",   "decoders/dbrx-bf16",
+        "decoders/grok1-bf16",  "decoders/jetmoe-bf16",    "decoders/phi3small-bf16",
+        "decoders/dclm-bf16",   "decoders/tiny-mamba",     "decoders/tiny-jamba",
     };
     char *gguf = temporary("through.gguf"), *folder = temporary("through");
     fj_err err = { 0 };
