@@ -118,6 +118,12 @@ typedef struct fj_kernels {
     void (*tanh_row)(float *y, const float *x, float scale, int64_t n);               /* y = tanh(scale*x), 2e-7; y may be x */
     /* cdf = P(Z < x) of a standard normal Z, to 1.5e-7, and its density, which may be NULL; either may be x */
     void (*normal_row)(float *cdf, float *density, const float *x, int64_t n);
+    void (*softplus_row)(float *y, const float *x, int64_t n);                        /* log(1 + exp x), 3e-7 of itself; y may be x */
+    /* A step of n channels with m states each, rows of `ld` values a state (Mamba's selective scan):
+     *   now[s] = b[s] * u + (exp(dt * a[s]) * before[s])      y += c[s] * now[s], s in order
+     * by FMA after the product in brackets. now may be before; y NULL: the states alone. */
+    void (*scan_row)(float *now, const float *before, int64_t ld, float *y, const float *dt, const float *u, const float *a, int64_t lda,
+                     const float *b, const float *c, int64_t m, int64_t n);
     float (*dot_row)(const float *a, const float *b, int64_t n);                      /* as gemm_f32 of one row and column */
     double (*sum_squares_row)(const float *x, int64_t n);                             /* 8 lanes of double in order, tree */
     /* AdamW (torch): p *= decay, which is 1 - lr*wd; m, v updated; p -= lr_c1 * m / (sqrt(v)/sqrt_c2 + eps), lr_c1 is lr/c1;

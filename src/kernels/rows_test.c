@@ -65,6 +65,21 @@ static double normal_rows(const fj_kernels *k, float *const *out, float *const *
     return 0;
 }
 
+static double softplus_rows(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
+{
+    (void)add;
+    k->softplus_row(out[0], in[0], n);
+    return 0;
+}
+
+/* One state of the channels; y and the state are read and written. */
+static double scan(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
+{
+    const float b = 0.7f, c = -1.1f;
+    k->scan_row(out[0], in[3], n, add ? out[1] : NULL, in[0], in[1], in[2], n, &b, &c, 1, n);
+    return 0;
+}
+
 static double add_rows(const fj_kernels *k, float *const *out, float *const *in, int64_t n, bool add)
 {
     (void)add;
@@ -184,6 +199,8 @@ static const struct {
     { "sigmoid", sigmoid_rows, 8, 1, 0, false },
     { "tanh", tanh_rows, 8, 1, 0, false },
     { "normal", normal_rows, 3, 1, 0, false },
+    { "softplus", softplus_rows, 4, 2.2, 0, false },
+    { "scan", scan, 8, 112, 0, false }, /* exp of up to 4 with its argument rounded, twice a state below 2 */
     { "add", add_rows, 0, 4, 0, false },
     { "axpy", axpy, 2, 5, 0, false },
     { "scale", scale, 0, 3, 0, false },
@@ -298,8 +315,8 @@ TEST(row_kernels_have_the_same_bits_with_avx2_and_avx512)
 /* The first input is the first output, as the contract allows for these. */
 TEST(row_kernels_may_write_over_their_input)
 {
-    static row_fn *const in_place[] = { add_rows, scale,        exp_of,    rope_half,  rope_pairs,
-                                        silu_mul, sigmoid_rows, tanh_rows, normal_rows };
+    static row_fn *const in_place[] = { add_rows, scale,        exp_of,    rope_half,   rope_pairs,
+                                        silu_mul, sigmoid_rows, tanh_rows, normal_rows, softplus_rows };
     fj_kernels tables[TEST_TABLES];
     int n_tables = test_tables(tables);
     rows_case c = { .add = false };
@@ -388,6 +405,27 @@ TEST(tanh_and_the_normal_distribution_are_exact_from_end_to_end)
         CHECK(y[0] == -1 && y[1] == -1 && y[2] == 0 && y[3] == 0 && y[4] == 1 && y[5] == 1 && isnan(y[6]));
         CHECK(cdf[0] == 0 && cdf[1] == 0 && cdf[2] == 0.5f && cdf[4] == 1 && cdf[5] == 1 && isnan(cdf[6]));
         CHECK(density[0] == 0 && density[5] == 0 && isnan(density[6]));
+    }
+}
+
+TEST(softplus_is_exact_to_a_few_roundings_from_end_to_end)
+{
+    fj_kernels tables[TEST_TABLES];
+    int n_tables = test_tables(tables);
+    for (int t = 0; t < n_tables; t++) {
+        double worst = 0;
+        for (int i = -87000; i < 87000; i += 16) {
+            float x[16], y[16];
+            for (int l = 0; l < 16; l++)
+                x[l] = 0.001f * (float)(i + l);
+            tables[t].softplus_row(y, x, 16);
+            for (int l = 0; l < 16; l++)
+                worst = fmax(worst, fabs(y[l] / (fmax(x[l], 0) + log1p(exp(-fabs((double)x[l])))) - 1));
+        }
+        CHECK(worst < 3e-7);
+        float edge[] = { -INFINITY, -1000, 0, 1000, INFINITY, NAN }, y[6];
+        tables[t].softplus_row(y, edge, 6);
+        CHECK(y[0] == 0 && y[1] == 0 && fabsf(y[2] - 0.693147f) < 1e-6f && y[3] == 1000 && isinf(y[4]) && isnan(y[5]));
     }
 }
 

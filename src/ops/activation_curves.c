@@ -133,9 +133,7 @@ static void relu2_slope(const fj_kernels *k, float *y, float *slope, const float
 
 static void softplus_row(const fj_kernels *k, float *y, const float *x, int64_t n)
 {
-    (void)k;
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (x[i] < 0 ? 0 : x[i]) + log1pf(expf(-fabsf(x[i])));
+    k->softplus_row(y, x, n);
 }
 
 static void softplus_slope(const fj_kernels *k, float *y, float *slope, const float *x, int64_t n)

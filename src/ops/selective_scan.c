@@ -83,17 +83,22 @@ static void decay(const walk *w, int64_t row, int64_t s, float *to)
     (void)w->run->k->exp_row(to, to, 1.0f, 0.0f, w->n);
 }
 
-/* S of a row from that of the row before; both (M,COLS), may be one. */
-static void advance(const walk *w, int64_t row, const float *before, float *now)
+/* States of the part's channels, a row of `ld` values for each of the M. */
+typedef struct states {
+    float *values;
+    int64_t ld;
+} states;
+
+/* S of a row from that of the row before, which may be the same; y (NULL: none) is D u + C S. */
+static void advance(const walk *w, int64_t row, states before, states now, float *y)
 {
-    const float *b = (const float *)w->f->in[B]->data + row * w->m;
-    float du[COLS], e[COLS];
-    w->run->k->mul_row(du, at(w, DT, row), at(w, U, row), w->n, false);
-    for (int64_t s = 0; s < w->m; s++) {
-        decay(w, row, s, e);
-        w->run->k->mul_row(now + s * COLS, e, before + s * COLS, w->n, false);
-        w->run->k->axpy_row(now + s * COLS, du, b[s], w->n);
-    }
+    const fj_kernels *k = w->run->k;
+    const float *b = (const float *)w->f->in[B]->data + row * w->m, *c = (const float *)w->f->in[C]->data + row * w->m;
+    float du[COLS];
+    k->mul_row(du, at(w, DT, row), at(w, U, row), w->n, false);
+    if (y)
+        k->mul_row(y, (const float *)w->f->in[D]->data + w->c, at(w, U, row), w->n, false);
+    k->scan_row(now.values, before.values, now.ld, y, at(w, DT, row), du, w->a, COLS, b, c, w->m, w->n);
 }
 
 /* Between (M,COLS) here and (M,I) there. */
@@ -121,31 +126,23 @@ static size_t forward_scratch(const fj_node *node, const fj_run *run)
     return (size_t)(2 * fj_cols(node->in[B]) * COLS) * sizeof(float);
 }
 
+/* A sequence with a slot has its states there. */
 static void forward(const fj_run *run, const fj_node *node, int phase, int64_t part, int worker)
 {
     (void)phase;
     walk w = walk_of(run, node, part, fj_scratch(run, worker));
-    float *state = w.a + w.m * COLS;
+    float *own = w.a + w.m * COLS;
     const fj_tile *tiles = node->in[TILES]->data;
     for (int64_t i = 0; i < run->n_tiles; i++) {
         const fj_tile *t = &tiles[i];
         float *slot = slot_of(node, t);
-        if (t->pos0 == 0)
-            memset(state, 0, (size_t)(w.m * COLS) * sizeof(float));
-        else if (slot && (i == 0 || tiles[i - 1].seq != t->seq))
-            move(&w, state, slot, false);
+        states s = slot ? (states){ slot + w.c, w.channels } : (states){ own, COLS };
+        for (int64_t m = 0; t->pos0 == 0 && m < w.m; m++)
+            memset(s.values + m * s.ld, 0, (size_t)w.n * sizeof(float));
         if (node->n_out > 1)
-            move(&w, state, (float *)node->out[1]->data + i * w.m * w.channels, true);
-        for (int64_t r = t->row0; r < t->row0 + t->n_rows; r++) {
-            float *y = (float *)node->out[0]->data + r * w.channels + w.c;
-            const float *c = (const float *)node->in[C]->data + r * w.m;
-            advance(&w, r, state, state);
-            run->k->mul_row(y, (const float *)node->in[D]->data + w.c, at(&w, U, r), w.n, false);
-            for (int64_t s = 0; s < w.m; s++)
-                run->k->axpy_row(y, state + s * COLS, c[s], w.n);
-        }
-        if (slot && (i + 1 == run->n_tiles || tiles[i + 1].seq != t->seq))
-            move(&w, state, slot, true);
+            move(&w, own, (float *)node->out[1]->data + i * w.m * w.channels, true);
+        for (int64_t r = t->row0; r < t->row0 + t->n_rows; r++)
+            advance(&w, r, s, s, (float *)node->out[0]->data + r * w.channels + w.c);
     }
 }
 
@@ -225,7 +222,8 @@ static void back_tile(const fj_node *node, const walk *w, sums *t, int64_t i)
         memset(t->ds, 0, (size_t)size * sizeof(float));
     move(w, t->states, (float *)w->f->out[1]->data + i * w->m * w->channels, false);
     for (int64_t r = 0; r < tile->n_rows; r++)
-        advance(w, tile->row0 + r, t->states + r * size, t->states + (r + 1) * size);
+        advance(w, tile->row0 + r, (states){ t->states + r * size, COLS }, (states){ t->states + (r + 1) * size, COLS },
+                NULL);
     for (int64_t r = tile->n_rows - 1; r >= 0; r--)
         back(node, w, t, tile->row0 + r, t->states + r * size, t->states + (r + 1) * size);
 }

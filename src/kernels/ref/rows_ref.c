@@ -156,6 +156,28 @@ static void normal_row(float *cdf, float *density, const float *x, int64_t n)
     }
 }
 
+static void softplus_row(float *y, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (float)(fmax(x[i], 0) + log1p(exp(-fabs((double)x[i]))));
+}
+
+/* The argument of exp is rounded to f32 here as in all versions. */
+static void scan_row(float *now, const float *before, int64_t ld, float *y, const float *dt, const float *u,
+                     const float *a, int64_t lda, const float *b, const float *c, int64_t m, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double sum = y ? y[i] : 0;
+        for (int64_t s = 0; s < m; s++) {
+            float turn = dt[i] * a[s * lda + i];
+            now[s * ld + i] = (float)((double)b[s] * u[i] + exp(turn) * before[s * ld + i]);
+            sum += (double)c[s] * now[s * ld + i];
+        }
+        if (y)
+            y[i] = (float)sum;
+    }
+}
+
 static float dot_row(const float *a, const float *b, int64_t n)
 {
     double sum = 0;
@@ -190,6 +212,8 @@ void fj_kernels_init_rows_ref(fj_kernels *k)
     k->sigmoid_row = sigmoid_row;
     k->tanh_row = tanh_row;
     k->normal_row = normal_row;
+    k->softplus_row = softplus_row;
+    k->scan_row = scan_row;
     k->dot_row = dot_row;
     k->sum_squares_row = sum_squares_row;
 }

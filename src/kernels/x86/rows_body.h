@@ -383,6 +383,57 @@ static void normal_row(float *cdf, float *density, const float *x, int64_t n)
         normal_step(cdf + i, density ? density + i : NULL, x + i, (int)(n - i));
 }
 
+INLINE void softplus_step(float *y, const float *x, int n)
+{
+    v16_store(y, v16_softplus(v16_load(x, n)), n);
+}
+
+static void softplus_row(float *y, const float *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        softplus_step(y + i, x + i, 16);
+    if (i < n)
+        softplus_step(y + i, x + i, (int)(n - i));
+}
+
+/* ---- selective scan ------------------------------------------------------------------------------------------------------- */
+
+typedef struct scan_rows {
+    float       *now;
+    const float *before, *a, *b, *c;
+    int64_t      ld, lda, m;
+} scan_rows;
+
+INLINE v16 scan_step(const scan_rows *r, int64_t i, v16 dt, v16 u, v16 y, int n)
+{
+    for (int64_t s = 0; s < r->m; s++) {
+        v16 e = v16_exp(v16_mul(dt, v16_load(r->a + s * r->lda + i, n)));
+        v16 now = v16_fma(v16_set1(r->b[s]), u, v16_mul(e, v16_load(r->before + s * r->ld + i, n)), 16);
+        v16_store(r->now + s * r->ld + i, now, n);
+        y = v16_fma(v16_set1(r->c[s]), now, y, 16);
+    }
+    return y;
+}
+
+INLINE void scan_lanes(const scan_rows *r, int64_t i, float *y, const float *dt, const float *u, int n)
+{
+    v16 sum = scan_step(r, i, v16_load(dt + i, n), v16_load(u + i, n), y ? v16_load(y + i, n) : v16_zero(), n);
+    if (y)
+        v16_store(y + i, sum, n);
+}
+
+static void scan_row(float *now, const float *before, int64_t ld, float *y, const float *dt, const float *u, const float *a,
+                     int64_t lda, const float *b, const float *c, int64_t m, int64_t n)
+{
+    scan_rows r = { now, before, a, b, c, ld, lda, m };
+    int64_t   i = 0;
+    for (; i + 16 <= n; i += 16)
+        scan_lanes(&r, i, y, dt, u, 16);
+    if (i < n)
+        scan_lanes(&r, i, y, dt, u, (int)(n - i));
+}
+
 static void init_rows(fj_kernels *k)
 {
     k->rms_norm_row      = rms_norm_row;
@@ -401,6 +452,8 @@ static void init_rows(fj_kernels *k)
     k->sigmoid_row       = sigmoid_row;
     k->tanh_row          = tanh_row;
     k->normal_row        = normal_row;
+    k->softplus_row      = softplus_row;
+    k->scan_row          = scan_row;
     k->dot_row           = dot_row;
     k->sum_squares_row   = sum_squares_row;
 }
