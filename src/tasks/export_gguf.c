@@ -174,10 +174,24 @@ static void set_id(fj_gguf_writer *w, const char *key, int64_t id)
         fj_gguf_set_u32(w, key, (uint32_t)id);
 }
 
-/* The first of an id or a list of ids. */
-static int64_t first_id(const fj_json *v)
+/* The ids that end an answer: the tokenizer's own first, then those of generation_config.json, as many as GGUF has names for. */
+static void set_ends(fj_gguf_writer *w, const fj_bundle *b)
 {
-    return fj_json_int(fj_json_is_array(v) ? fj_json_at(v, 0) : v, -1);
+    static const char *const keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                                        "tokenizer.ggml.eom_token_id" };
+    int64_t ids[FJ_LEN(keys)] = { fj_tokenizer_eos(b->tokenizer) };
+    const fj_json *ends = fj_json_get(b->generation, "eos_token_id");
+    size_t n = ids[0] >= 0, most = fj_json_is_array(ends) ? fj_json_len(ends) : ends ? 1 : 0;
+    for (size_t i = 0; i < most && n < FJ_LEN(keys); i++) {
+        int64_t id = fj_json_int(fj_json_is_array(ends) ? fj_json_at(ends, i) : ends, -1);
+        bool is_known = id < 0;
+        for (size_t k = 0; k < n; k++)
+            is_known |= ids[k] == id;
+        if (!is_known)
+            ids[n++] = id;
+    }
+    for (size_t i = 0; i < n; i++)
+        set_id(w, keys[i], ids[i]);
 }
 
 static fj_status set_tokenizer(fj_gguf_writer *w, const fj_bundle *b, int64_t n_vocab, fj_err *err)
@@ -192,10 +206,8 @@ static fj_status set_tokenizer(fj_gguf_writer *w, const fj_bundle *b, int64_t n_
                          : fj_fail(err, FJ_ERR_MEMORY, "no memory");
     if (!st) {
         set_tokens(w, &vocab);
-        int64_t eos = first_id(fj_json_get(b->generation, "eos_token_id"));
         set_id(w, "tokenizer.ggml.bos_token_id", fj_tokenizer_bos(b->tokenizer));
-        set_id(w, "tokenizer.ggml.eos_token_id",
-               fj_tokenizer_eos(b->tokenizer) >= 0 ? fj_tokenizer_eos(b->tokenizer) : eos);
+        set_ends(w, b);
         set_id(w, "tokenizer.ggml.unknown_token_id", fj_tokenizer_unk(b->tokenizer));
         set_id(w, "tokenizer.ggml.padding_token_id", fj_tokenizer_pad(b->tokenizer));
         if (b->chat_template)

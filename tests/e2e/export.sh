@@ -53,3 +53,10 @@ head -c 100000 model.gguf >cut.gguf
 says 3 'cut.gguf' quantize cut.gguf kept --type F16
 cmp model.gguf kept
 says 4 'error:' export "$model" /dev/full --format gguf
+
+# all ids that end an answer go through GGUF
+cp -r "$ROOT/tests/golden/talker" talker
+echo '{"eos_token_id": [4, 3]}' >talker/generation_config.json # the tokenizer says 2
+says 0 '' export talker talker.gguf -q
+says 0 '' export talker.gguf talker.back -q
+[ "$(tr -d ' \n' <talker.back/generation_config.json)" = '{"eos_token_id":[2,4,3]}' ]
