@@ -49,7 +49,7 @@ static const float *in_peft_order(work *w, const fj_trained *p)
 {
     const fj_weight *weight = p->parameter->lora->weight;
     int64_t rows = p->shape.dim[0], cols = p->shape.dim[1];
-    if (!p->parameter->is_b)
+    if (!p->parameter->is_b || p->shape.rank == 3)
         return p->gradient;
     int64_t *from = fj_arena_array(w->arena, (size_t)rows, sizeof *from);
     float *out = fj_arena_array(w->arena, (size_t)(rows * cols), sizeof *out);
@@ -74,36 +74,39 @@ static const float *in_file_order(work *w, const fj_trained *p, const float *fro
     return out;
 }
 
-/* A weight that the file has as it is here. */
-static fj_tensor whole(work *w, const fj_trained *p)
-{
-    const fj_lora *l = p->parameter->lora;
-    return (fj_tensor){ .name = l ? fj_adapter_name(w->opened.model, w->opened.adapter, l, p->parameter->is_b)
-                                  : fj_trained_label(p),
-                        .shape = p->shape,
-                        .data = l ? in_peft_order(w, p) : p->gradient };
-}
-
-/* Appends a parameter: one tensor, or one for each expert where Hugging Face's file has them so. */
-static bool add_gradient(work *w, const fj_trained *p, fj_tensor *list, int *n)
+/* One of a parameter's `count` tensors in the file, each of `size` values. False: without memory. */
+static bool describe(work *w, const fj_trained *p, int64_t e, int64_t size, fj_tensor *t)
 {
     const fj_model *m = w->opened.model;
     const fj_weight *weight = p->parameter->weight;
-    bool is_hf = weight && m->naming == FJ_NAMING_HF, is_turned = is_hf && fj_model_is_transposed(m, weight);
-    int64_t count = is_hf ? fj_model_hf_count(m, weight) : 1, size = fj_shape_count(&p->shape) / count;
-    for (int64_t e = 0; e < count; e++) {
-        fj_tensor *t = &list[(*n)++];
-        *t = whole(w, p);
-        if (is_hf) {
-            t->name = fj_model_hf_part(m, weight, e);
-            t->shape = fj_model_hf_shape(m, weight);
-            t->data = is_turned ? in_file_order(w, p, p->gradient + e * size, size) : p->gradient + e * size;
-        }
-        t->dtype = &fj_f32;
-        t->bytes = (size_t)size * sizeof(float);
-        if (!t->name || !t->data)
-            return false;
+    const fj_lora *l = p->parameter->lora;
+    const float *from = l ? in_peft_order(w, p) : p->gradient;
+    *t = (fj_tensor){ .name = fj_trained_label(p), .dtype = &fj_f32, .shape = p->shape };
+    t->bytes = (size_t)size * sizeof(float);
+    if (!from)
+        return false;
+    from += e * size;
+    if (l) {
+        t->name = fj_adapter_name(m, w->opened.adapter, l, e, p->parameter->is_b);
+        t->shape = fj_lora_shape(l, p->parameter->is_b);
+    } else if (m->naming == FJ_NAMING_HF) {
+        t->name = fj_model_hf_part(m, weight, e);
+        t->shape = fj_model_hf_shape(m, weight);
+        from = fj_model_is_transposed(m, weight) ? in_file_order(w, p, from, size) : from;
     }
+    t->data = from;
+    return t->name && t->data;
+}
+
+/* Appends a parameter: one tensor, or one for each expert where Hugging Face's file, or the adapter's, has them so. */
+static bool add_gradient(work *w, const fj_trained *p, fj_tensor *list, int *n)
+{
+    const fj_model *m = w->opened.model;
+    const fj_lora *l = p->parameter->lora;
+    int64_t count = l ? fj_lora_experts(l) : m->naming == FJ_NAMING_HF ? fj_model_hf_count(m, p->parameter->weight) : 1;
+    for (int64_t e = 0; e < count; e++)
+        if ((!l || l->has[e]) && !describe(w, p, e, fj_shape_count(&p->shape) / count, &list[(*n)++]))
+            return false;
     return true;
 }
 

@@ -11,18 +11,47 @@
 
 enum { MAX_RANK = 4096, MAX_TARGETS = 64 };
 
-static bool is_adaptable(const fj_weight *w)
+static int64_t experts_of(const fj_weight *w)
 {
-    return w->role->in_layer && w->role->is_linear && !w->is_bias && w->shape.rank == 2;
+    return w->shape.rank == 3 ? w->shape.dim[0] : 1;
+}
+
+/* Matrices, and experts that are a module each in Hugging Face's form. */
+static bool is_adaptable(const fj_model *m, const fj_weight *w)
+{
+    if (!w->role->in_layer || !w->role->is_linear || w->is_bias)
+        return false;
+    const char *name = w->shape.rank == 3 ? fj_model_hf_name(m, w) : NULL;
+    return w->shape.rank == 2 || (name && strstr(name, "{e}"));
 }
 
 /* "model.layers.3.self_attn.q_proj": the tensor's name without its last part. */
-static fj_text module_of(const fj_model *m, const fj_weight *w)
+static fj_text module_of(const fj_model *m, const fj_weight *w, int64_t expert)
 {
-    const char *name = fj_model_hf_name(m, w);
+    const char *name = fj_model_hf_part(m, w, expert);
     if (!name)
         return (fj_text){ 0 };
     return (fj_text){ name, strlen(name) - strlen(".weight") };
+}
+
+/* The last `n` parts of a module's name. */
+static fj_text last_parts(fj_text module, int n)
+{
+    size_t at = module.len;
+    while (at && (module.data[at - 1] != '.' || --n > 0))
+        at--;
+    return (fj_text){ module.data + at, module.len - at };
+}
+
+/* Appends a name that is not in the list yet; what finds no room is left out. */
+static size_t add_distinct(fj_text list[MAX_TARGETS], size_t n, fj_text name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].len == name.len && !memcmp(list[i].data, name.data, name.len))
+            return n;
+    if (n < MAX_TARGETS && name.len)
+        list[n++] = name;
+    return n;
 }
 
 /* A module matches an entry when its name is the entry or ends with "." + entry. */
@@ -48,13 +77,32 @@ static fj_status new_adapter(fj_adapter **out, int n, fj_err *err)
     return FJ_OK;
 }
 
+int64_t fj_lora_experts(const fj_lora *l)
+{
+    return experts_of(l->weight);
+}
+
+fj_shape fj_lora_shape(const fj_lora *l, bool is_b)
+{
+    const fj_shape *w = &l->weight->shape;
+    return is_b ? fj_shape_2(w->dim[w->rank - 2], l->rank) : fj_shape_2(l->rank, fj_shape_cols(w));
+}
+
+static int64_t half_size(const fj_lora *l, bool is_b)
+{
+    fj_shape shape = fj_lora_shape(l, is_b);
+    return fj_shape_count(&shape);
+}
+
 static fj_status add_pair(fj_adapter *a, const fj_weight *w, int64_t rank, fj_err *err)
 {
     fj_lora *l = &a->items[a->n];
     *l = (fj_lora){ .weight = w, .rank = rank };
-    l->a = fj_arena_array(a->arena, (size_t)(rank * w->shape.dim[1]), sizeof(float));
-    l->b = fj_arena_array(a->arena, (size_t)(rank * w->shape.dim[0]), sizeof(float));
-    if (!l->a || !l->b)
+    int64_t n = fj_lora_experts(l);
+    l->a = fj_arena_array(a->arena, (size_t)(n * half_size(l, false)), sizeof(float));
+    l->b = fj_arena_array(a->arena, (size_t)(n * half_size(l, true)), sizeof(float));
+    l->has = fj_arena_array(a->arena, (size_t)n, sizeof *l->has);
+    if (!l->a || !l->b || !l->has)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter of rank %lld", (long long)rank);
     a->n++;
     return FJ_OK;
@@ -72,7 +120,8 @@ int64_t fj_adapter_parameters(const fj_adapter *a)
 {
     int64_t n = 0;
     for (int i = 0; i < a->n; i++)
-        n += a->items[i].rank * (a->items[i].weight->shape.dim[0] + a->items[i].weight->shape.dim[1]);
+        for (int64_t e = 0; e < fj_lora_experts(&a->items[i]); e++)
+            n += a->items[i].has[e] ? half_size(&a->items[i], false) + half_size(&a->items[i], true) : 0;
     return n;
 }
 
@@ -97,16 +146,14 @@ static size_t split(const char *list, fj_text out[MAX_TARGETS])
 
 static fj_status unknown_target(const fj_model *m, fj_text target, fj_err *err)
 {
+    fj_text names[MAX_TARGETS];
+    size_t n = 0;
     fj_str known = { 0 };
-    for (int i = 0; i < m->n_weights; i++) {
-        if (!is_adaptable(&m->weights[i]) || m->weights[i].layer != 0)
-            continue;
-        fj_text module = module_of(m, &m->weights[i]);
-        size_t at = module.len;
-        while (at && module.data[at - 1] != '.')
-            at--;
-        fj_str_printf(&known, "%s%.*s", known.len ? ", " : "", (int)(module.len - at), module.data + at);
-    }
+    for (int i = 0; i < m->n_weights; i++)
+        if (is_adaptable(m, &m->weights[i]))
+            n = add_distinct(names, n, last_parts(module_of(m, &m->weights[i], 0), 1));
+    for (size_t i = 0; i < n; i++)
+        fj_str_printf(&known, "%s%.*s", i ? ", " : "", (int)names[i].len, names[i].data);
     (void)fj_fail(err, FJ_ERR_USAGE, "lora_target '%.*s' matches no linear matrix of this model", (int)target.len,
                   target.data);
     (void)fj_hint(err, "it has: %s; or all", known.data ? known.data : "none");
@@ -114,14 +161,36 @@ static fj_status unknown_target(const fj_model *m, fj_text target, fj_err *err)
     return err->status;
 }
 
-/* is_target[i] for every weight; which targets are wanted: a list of n. */
-static fj_status choose(const fj_model *m, const fj_text *targets, size_t n, bool *is_target, fj_err *err)
+static bool wants(const fj_model *m, const fj_weight *w, int64_t expert, fj_text target)
 {
+    if (fj_text_is(target, "all") || fj_text_is(target, "all-linear"))
+        return w->shape.rank == 2;
+    return matches(module_of(m, w, expert), target);
+}
+
+/* Marks the experts of a weight that a target wants; whether there is one. */
+static bool mark_targets(const fj_model *m, const fj_weight *w, const fj_text *targets, size_t n, bool *has)
+{
+    bool any = false;
+    for (int64_t e = 0; e < experts_of(w); e++) {
+        bool is_wanted = false;
+        for (size_t t = 0; t < n && !is_wanted; t++)
+            is_wanted = wants(m, w, e, targets[t]);
+        if (has)
+            has[e] = is_wanted;
+        any |= is_wanted;
+    }
+    return any;
+}
+
+static fj_status check_targets(const fj_model *m, const fj_text *targets, size_t n, fj_err *err)
+{
+    if (n == 0)
+        return fj_fail(err, FJ_ERR_USAGE, "lora_target names nothing");
     for (size_t t = 0; t < n; t++) {
-        bool is_all = fj_text_is(targets[t], "all") || fj_text_is(targets[t], "all-linear"), any = false;
-        for (int i = 0; i < m->n_weights; i++)
-            if (is_adaptable(&m->weights[i]) && (is_all || matches(module_of(m, &m->weights[i]), targets[t])))
-                is_target[i] = any = true;
+        bool any = false;
+        for (int i = 0; i < m->n_weights && !any; i++)
+            any = is_adaptable(m, &m->weights[i]) && mark_targets(m, &m->weights[i], &targets[t], 1, NULL);
         if (!any)
             return unknown_target(m, targets[t], err);
     }
@@ -132,10 +201,11 @@ static fj_status choose(const fj_model *m, const fj_text *targets, size_t n, boo
 
 static void init_a(fj_lora *l, uint64_t seed, uint32_t index)
 {
-    int64_t n = l->rank * l->weight->shape.dim[1];
-    double bound = 1.0 / sqrt((double)l->weight->shape.dim[1]);
-    for (int64_t i = 0; i < n; i++)
-        l->a[i] = (float)(bound * (2 * fj_rng_uniform(seed, FJ_STREAM_LORA_INIT, 0, index, (uint64_t)i) - 1));
+    int64_t size = half_size(l, false);
+    double bound = 1.0 / sqrt((double)fj_shape_cols(&l->weight->shape));
+    for (int64_t i = 0; i < size * fj_lora_experts(l); i++)
+        if (l->has[i / size])
+            l->a[i] = (float)(bound * (2 * fj_rng_uniform(seed, FJ_STREAM_LORA_INIT, 0, index, (uint64_t)i) - 1));
 }
 
 fj_status fj_adapter_new(const fj_model *m, const fj_lora_settings *s, fj_adapter **out, fj_err *err)
@@ -143,29 +213,24 @@ fj_status fj_adapter_new(const fj_model *m, const fj_lora_settings *s, fj_adapte
     fj_adapter *a = NULL;
     fj_text targets[MAX_TARGETS];
     size_t n = split(s->target, targets);
-    bool *is_target = calloc((size_t)m->n_weights + 1, sizeof *is_target);
-    if (s->rank < 1 || s->rank > MAX_RANK) {
-        free(is_target);
+    if (s->rank < 1 || s->rank > MAX_RANK)
         return fj_fail(err, FJ_ERR_USAGE, "lora_rank is %lld, wanted 1 to %d", (long long)s->rank, MAX_RANK);
-    }
-    fj_status st = is_target ? new_adapter(&a, m->n_weights, err)
-                             : fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter");
+    fj_status st = check_targets(m, targets, n, err);
     if (!st)
-        st = choose(m, targets, n, is_target, err);
+        st = new_adapter(&a, m->n_weights, err);
     for (int i = 0; !st && i < m->n_weights; i++) {
-        if (!is_target[i])
+        const fj_weight *w = &m->weights[i];
+        if (!is_adaptable(m, w) || !mark_targets(m, w, targets, n, NULL))
             continue;
-        st = add_pair(a, &m->weights[i], s->rank, err);
+        st = add_pair(a, w, s->rank, err);
         if (st)
             break;
         fj_lora *l = &a->items[a->n - 1];
         l->scale = s->alpha / (s->use_rslora ? sqrt((double)s->rank) : (double)s->rank);
         l->dropout = s->dropout;
+        (void)mark_targets(m, w, targets, n, l->has);
         init_a(l, s->seed, (uint32_t)i);
     }
-    free(is_target);
-    if (!st && a->n == 0)
-        st = fj_fail(err, FJ_ERR_USAGE, "lora_target names nothing");
     if (st) {
         fj_adapter_free(a);
         return st;
@@ -228,11 +293,11 @@ static void copy_rows(const fj_model *m, const fj_weight *w, const float *from, 
     free(order);
 }
 
-static fj_status read_half(const fj_model *m, fj_adapter *a, const fj_tensor *t, fj_lora *l, bool is_b,
+static fj_status read_half(const fj_model *m, fj_adapter *a, const fj_tensor *t, fj_lora *l, int64_t expert, bool is_b,
                            const char *folder, fj_err *err)
 {
     char got[96], wanted[96];
-    fj_shape shape = is_b ? fj_shape_2(l->weight->shape.dim[0], l->rank) : fj_shape_2(l->rank, l->weight->shape.dim[1]);
+    fj_shape shape = fj_lora_shape(l, is_b);
     const fj_quant *q = fj_quant_of(t->dtype);
     if (!fj_shape_equal(&t->shape, &shape) || !q || !t->dtype->is_float)
         return fj_fail(err, FJ_ERR_SHAPE, "%s: '%s' is %s %s, wanted %s", folder, t->name, t->dtype->name,
@@ -245,43 +310,78 @@ static fj_status read_half(const fj_model *m, fj_adapter *a, const fj_tensor *t,
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(values[i]))
             return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' holds a number that is not finite", folder, t->name);
-    if (is_b)
+    if (is_b && l->weight->shape.rank == 2)
         copy_rows(m, l->weight, values, l->b, l->rank, false);
     else
-        memcpy(l->a, values, (size_t)n * sizeof(float));
+        memcpy((is_b ? l->b : l->a) + expert * n, values, (size_t)n * sizeof(float));
     return FJ_OK;
 }
 
-static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w, const fj_source *s,
-                           const fj_json *config, const char *folder, size_t *n_read, fj_err *err)
+static const char *half_name(fj_adapter *a, fj_text module, bool is_b)
 {
-    fj_text module = module_of(m, w);
     if (!module.data)
-        return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter's names");
-    char *name_a = fj_arena_printf(a->arena, "base_model.model.%.*s.lora_A.weight", (int)module.len, module.data);
-    char *name_b = fj_arena_printf(a->arena, "base_model.model.%.*s.lora_B.weight", (int)module.len, module.data);
+        return NULL;
+    return fj_arena_printf(a->arena, "base_model.model.%.*s.lora_%c.weight", (int)module.len, module.data,
+                           is_b ? 'B' : 'A');
+}
+
+/* What the configuration says of a module: rank and scale. */
+static fj_status read_rank(const fj_json *config, fj_text module, const char *folder, int64_t *rank, double *scale,
+                           fj_err *err)
+{
+    double r = patterned(fj_json_get(config, "rank_pattern"), module, fj_json_real(fj_json_get(config, "r"), 0));
+    double alpha = patterned(fj_json_get(config, "alpha_pattern"), module,
+                             fj_json_real(fj_json_get(config, "lora_alpha"), 8));
+    if (r < 1 || r > MAX_RANK || r != floor(r))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: rank %g, wanted 1 to %d", folder, r, MAX_RANK);
+    *rank = (int64_t)r;
+    *scale = alpha / (fj_json_bool(fj_json_get(config, "use_rslora"), false) ? sqrt(r) : r);
+    return FJ_OK;
+}
+
+/* The pair of a matrix, or of one of a weight's experts: l is NULL until one is found. */
+static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w, int64_t expert, const fj_source *s,
+                           const fj_json *config, const char *folder, fj_lora **l, fj_err *err)
+{
+    fj_text module = module_of(m, w, expert);
+    const char *name_a = half_name(a, module, false), *name_b = half_name(a, module, true);
     if (!name_a || !name_b)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter's names");
     const fj_tensor *ta = s->find(s, name_a), *tb = s->find(s, name_b);
+    int64_t rank = 0;
+    double scale = 0;
     if (!ta && !tb)
         return FJ_OK;
     if (!ta || !tb)
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' without its other half", folder, ta ? name_a : name_b);
-    double rank = patterned(fj_json_get(config, "rank_pattern"), module, fj_json_real(fj_json_get(config, "r"), 0));
-    double alpha = patterned(fj_json_get(config, "alpha_pattern"), module,
-                             fj_json_real(fj_json_get(config, "lora_alpha"), 8));
-    if (rank < 1 || rank > MAX_RANK || rank != floor(rank))
-        return fj_fail(err, FJ_ERR_FORMAT, "%s/adapter_config.json: rank %g, wanted 1 to %d", folder, rank, MAX_RANK);
-    fj_status st = add_pair(a, w, (int64_t)rank, err);
+    fj_status st = read_rank(config, module, folder, &rank, &scale, err);
+    if (!st && !*l) {
+        st = add_pair(a, w, rank, err);
+        *l = &a->items[a->n - 1];
+        (*l)->scale = scale;
+        (*l)->dropout = fj_json_real(fj_json_get(config, "lora_dropout"), 0);
+    }
+    if (!st && (rank != (*l)->rank || scale != (*l)->scale))
+        st = fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' has another rank or alpha than the experts before it", folder,
+                     name_a);
     if (st)
         return st;
-    fj_lora *l = &a->items[a->n - 1];
-    bool is_rs = fj_json_bool(fj_json_get(config, "use_rslora"), false);
-    l->scale = alpha / (is_rs ? sqrt(rank) : rank);
-    l->dropout = fj_json_real(fj_json_get(config, "lora_dropout"), 0);
-    *n_read += 2;
-    st = read_half(m, a, ta, l, false, folder, err);
-    return st ? st : read_half(m, a, tb, l, true, folder, err);
+    (*l)->has[expert] = true;
+    st = read_half(m, a, ta, *l, expert, false, folder, err);
+    return st ? st : read_half(m, a, tb, *l, expert, true, folder, err);
+}
+
+static fj_status read_pairs(const fj_model *m, fj_adapter *a, const fj_weight *w, const fj_source *s,
+                            const fj_json *config, const char *folder, size_t *n_read, fj_err *err)
+{
+    fj_lora *l = NULL;
+    for (int64_t e = 0; e < experts_of(w); e++) {
+        fj_status st = read_pair(m, a, w, e, s, config, folder, &l, err);
+        if (st)
+            return st;
+        *n_read += l && l->has[e] ? 2 : 0;
+    }
+    return FJ_OK;
 }
 
 /* Names the first tensor that no pair has taken: leaving it out would change the results. */
@@ -290,10 +390,11 @@ static fj_status unread(fj_adapter *a, const fj_model *m, const fj_source *s, co
     for (size_t i = 0; i < s->count(s); i++) {
         const fj_tensor *t = s->at(s, i);
         bool is_read = false;
-        for (int k = 0; k < 2 * a->n && !is_read; k++) {
-            const char *name = fj_adapter_name(m, a, &a->items[k / 2], k % 2);
-            is_read = name && !strcmp(t->name, name);
-        }
+        for (int k = 0; k < a->n && !is_read; k++)
+            for (int64_t e = 0; e < 2 * fj_lora_experts(&a->items[k]) && !is_read; e++) {
+                const char *name = fj_adapter_name(m, a, &a->items[k], e / 2, e % 2);
+                is_read = name && !strcmp(t->name, name);
+            }
         if (!is_read)
             return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' fits no matrix of this model", folder, t->name);
     }
@@ -309,8 +410,8 @@ fj_status fj_adapter_open(const fj_model *m, const fj_json *config, const fj_sou
     if (!st)
         st = new_adapter(&a, m->n_weights, err);
     for (int i = 0; !st && i < m->n_weights; i++)
-        if (is_adaptable(&m->weights[i]))
-            st = read_pair(m, a, &m->weights[i], tensors, config, folder, &n_read, err);
+        if (is_adaptable(m, &m->weights[i]))
+            st = read_pairs(m, a, &m->weights[i], tensors, config, folder, &n_read, err);
     if (!st && n_read != tensors->count(tensors))
         st = unread(a, m, tensors, folder, err);
     if (!st && a->n == 0)
@@ -324,34 +425,44 @@ fj_status fj_adapter_open(const fj_model *m, const fj_json *config, const fj_sou
     return FJ_OK;
 }
 
-const char *fj_adapter_name(const fj_model *m, fj_adapter *a, const fj_lora *l, bool is_b)
+const char *fj_adapter_name(const fj_model *m, fj_adapter *a, const fj_lora *l, int64_t expert, bool is_b)
 {
-    fj_text module = module_of(m, l->weight);
-    return fj_arena_printf(a->arena, "base_model.model.%.*s.lora_%c.weight", (int)module.len, module.data,
-                           is_b ? 'B' : 'A');
+    return half_name(a, module_of(m, l->weight, expert), is_b);
 }
 
-void fj_adapter_export(const fj_model *m, const fj_lora *l, bool is_b, float *dst)
+void fj_adapter_export(const fj_model *m, const fj_lora *l, int64_t expert, bool is_b, float *dst)
 {
-    if (is_b)
+    int64_t n = half_size(l, is_b);
+    if (is_b && l->weight->shape.rank == 2)
         copy_rows(m, l->weight, l->b, dst, l->rank, true);
     else
-        memcpy(dst, l->a, (size_t)(l->rank * l->weight->shape.dim[1]) * sizeof(float));
+        memcpy(dst, (is_b ? l->b : l->a) + expert * n, (size_t)n * sizeof(float));
+}
+
+/* Names as target_modules has them: "w1" where all experts have a pair, else "experts.3.w1". */
+static size_t target_names(const fj_model *m, const fj_adapter *a, fj_text names[MAX_TARGETS])
+{
+    size_t n = 0;
+    for (int i = 0; i < a->n; i++) {
+        const fj_lora *l = &a->items[i];
+        bool has_all = true;
+        for (int64_t e = 0; e < fj_lora_experts(l); e++)
+            has_all &= l->has[e];
+        for (int64_t e = 0; e < (has_all ? 1 : fj_lora_experts(l)); e++)
+            if (l->has[e])
+                n = add_distinct(names, n, last_parts(module_of(m, l->weight, e), has_all ? 1 : 3));
+    }
+    return n;
 }
 
 fj_json *fj_adapter_config(const fj_model *m, const fj_adapter *a, const fj_lora_settings *s, const char *base)
 {
     fj_json *c = fj_json_new_object(), *targets = fj_json_new_array();
+    fj_text names[MAX_TARGETS];
+    size_t n = target_names(m, a, names);
     bool ok = c && targets;
-    for (int i = 0; ok && i < a->n; i++) {
-        if (a->items[i].weight->layer != a->items[0].weight->layer)
-            continue;
-        fj_text module = module_of(m, a->items[i].weight);
-        size_t at = module.len;
-        while (at && module.data[at - 1] != '.')
-            at--;
-        ok = fj_json_add(targets, fj_json_new_text(module.data + at, module.len - at));
-    }
+    for (size_t i = 0; ok && i < n; i++)
+        ok = fj_json_add(targets, fj_json_new_text(names[i].data, names[i].len));
     ok = ok && fj_json_set(c, "peft_type", fj_json_new_text("LORA", 4)) &&
          fj_json_set(c, "task_type", fj_json_new_text("CAUSAL_LM", 9)) &&
          fj_json_set(c, "base_model_name_or_path", fj_json_new_text(base, strlen(base))) &&
@@ -375,12 +486,13 @@ fj_json *fj_adapter_config(const fj_model *m, const fj_adapter *a, const fj_lora
 
 void fj_lora_merge_row(const fj_lora *l, int64_t row, float *values)
 {
-    int64_t n = l->weight->shape.dim[1];
-    const float *b = l->b + row * l->rank;
+    const fj_shape *w = &l->weight->shape;
+    int64_t n = fj_shape_cols(w);
+    const float *b = l->b + row * l->rank, *a = l->a + row / w->dim[w->rank - 2] * half_size(l, false);
     for (int64_t i = 0; i < n; i++) {
         double sum = 0;
         for (int64_t p = 0; p < l->rank; p++)
-            sum += (double)b[p] * l->a[p * n + i];
+            sum += (double)b[p] * a[p * n + i];
         values[i] = (float)(values[i] + l->scale * sum);
     }
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/adapter.h"
 
+#include <stdio.h>
+
 #include "models/tiny_test.h"
 
 typedef struct adapted {
@@ -90,6 +92,34 @@ TEST(adapter_starts_as_nothing_with_the_same_numbers_for_a_seed)
     drop(&x);
 }
 
+enum { EXPERTS = 3 };
+
+/* The tiny llama with experts for MLPs. */
+static void open_mixture(adapted *x)
+{
+    static const char *const dense[] = { "gate_proj", "up_proj", "down_proj" };
+    fj_err err = { 0 };
+    char name[96];
+    *x = (adapted){ 0 };
+    tiny_open(&x->t, "{\"model_type\":\"mixtral\",\"num_local_experts\":3,\"num_experts_per_tok\":2}", FJ_NAMING_HF,
+              &fj_f32);
+    for (int layer = 0; layer < TINY_LAYERS; layer++) {
+        for (size_t i = 0; i < FJ_LEN(dense); i++) {
+            (void)snprintf(name, sizeof name, "model.layers.%d.mlp.%s.weight", layer, dense[i]);
+            tiny_drop(&x->t, name);
+        }
+        (void)snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.gate.weight", layer);
+        tiny_add(&x->t, name, &fj_f32, fj_shape_2(EXPERTS, TINY_MODEL));
+        for (int i = 0; i < 3 * EXPERTS; i++) {
+            (void)snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.experts.%d.w%d.weight", layer, i / 3,
+                           i % 3 + 1);
+            tiny_add(&x->t, name, &fj_f32,
+                     i % 3 == 1 ? fj_shape_2(TINY_MODEL, TINY_FF) : fj_shape_2(TINY_FF, TINY_MODEL));
+        }
+    }
+    CHECK_OK(fj_model_open(&x->t.source, &x->m, &err));
+}
+
 /* What a PEFT folder of x->a would hold. */
 static void export(adapted *x)
 {
@@ -99,12 +129,13 @@ static void export(adapted *x)
     x->config = fj_adapter_config(x->m, x->a, &s, "base");
     CHECK(x->folder.arena && x->config);
     for (int i = 0; i < x->a->n; i++)
-        for (int is_b = 0; is_b < 2; is_b++) {
+        for (int64_t k = 0; k < 2 * fj_lora_experts(&x->a->items[i]); k++) {
             const fj_lora *l = &x->a->items[i];
-            fj_shape shape = is_b ? fj_shape_2(l->weight->shape.dim[0], 4) : fj_shape_2(4, l->weight->shape.dim[1]);
-            const char *name = fj_adapter_name(x->m, x->a, l, is_b);
-            fj_tensor *t = tiny_add(&x->folder, name, &fj_f32, shape);
-            fj_adapter_export(x->m, l, is_b, (float *)(uintptr_t)t->data);
+            const char *name = fj_adapter_name(x->m, x->a, l, k / 2, k % 2);
+            if (!l->has[k / 2])
+                continue;
+            fj_tensor *t = tiny_add(&x->folder, name, &fj_f32, fj_lora_shape(l, k % 2));
+            fj_adapter_export(x->m, l, k / 2, k % 2, (float *)(uintptr_t)t->data);
         }
 }
 
@@ -180,6 +211,66 @@ TEST(adapter_merges_a_row_as_the_product_of_its_halves)
     }
     fj_lora_merge_row(l, 9, row);
     CHECK_NEAR(row, wanted, 64, 1e-7);
+    drop(&x);
+}
+
+TEST(adapter_takes_experts_that_are_named_and_leaves_the_others_as_they_are)
+{
+    enum { SIZE = 4 * (TINY_MODEL + TINY_FF) };
+    adapted x;
+    fj_adapter *again;
+    fj_err err;
+    open_mixture(&x);
+    CHECK_OK(make(&x, "all", 4, &err));
+    CHECK(x.a->n == TINY_LAYERS * 4);
+    CHECK(make(&x, "gate", 4, &err) == FJ_ERR_USAGE);
+    CHECK_TEXT(err.hint, "it has: q_proj, k_proj, v_proj, o_proj, w1, w2, w3; or all");
+    CHECK_OK(make(&x, "w2", 4, &err));
+    CHECK(x.a->n == TINY_LAYERS && fj_adapter_parameters(x.a) == TINY_LAYERS * EXPERTS * SIZE);
+    CHECK_OK(make(&x, "w1,experts.2.w3", 4, &err));
+    CHECK(x.a->n == TINY_LAYERS * 2 && fj_adapter_parameters(x.a) == TINY_LAYERS * (EXPERTS + 1) * SIZE);
+    const fj_lora *one = &x.a->items[0]; /* w1 of layer 0, then of layer 1, then w3 */
+    CHECK(one->has[0] && one->has[1] && one->has[2]);
+    one = &x.a->items[TINY_LAYERS];
+    CHECK(!one->has[0] && !one->has[1] && one->has[2] && one->a[0] == 0 && one->a[2 * 4 * TINY_MODEL] != 0);
+    for (int i = 0; i < x.a->n; i++)
+        for (int64_t e = 0; e < EXPERTS; e++)
+            if (x.a->items[i].has[e])
+                test_fill(x.a->items[i].b + e * 4 * TINY_FF, 4 * TINY_FF, 60 + (uint64_t)i, 1);
+    export(&x);
+    CHECK(x.folder.n == 2 * TINY_LAYERS * (EXPERTS + 1));
+    fj_str text = { 0 };
+    CHECK(fj_json_write(fj_json_get(x.config, "target_modules"), 0, 17, &text));
+    CHECK_TEXT(text.data, "[\"w1\", \"experts.2.w3\"]");
+    fj_str_free(&text);
+    CHECK_OK(reopen(&x, &again, &err));
+    CHECK(again->n == x.a->n && fj_adapter_parameters(again) == fj_adapter_parameters(x.a));
+    for (int i = 0; i < again->n; i++) {
+        CHECK(!memcmp(again->items[i].a, x.a->items[i].a, EXPERTS * 4 * TINY_MODEL * sizeof(float)));
+        CHECK(!memcmp(again->items[i].b, x.a->items[i].b, EXPERTS * 4 * TINY_FF * sizeof(float)));
+    }
+    fj_adapter_free(again);
+    drop(&x);
+}
+
+TEST(adapter_merges_a_row_of_an_expert_with_the_experts_own_pair)
+{
+    adapted x;
+    fj_err err;
+    float row[TINY_MODEL], wanted[TINY_MODEL];
+    open_mixture(&x);
+    CHECK_OK(make(&x, "w1", 4, &err));
+    const fj_lora *l = &x.a->items[0];
+    test_fill(l->b, EXPERTS * 4 * TINY_FF, 9, 1);
+    for (int i = 0; i < TINY_MODEL; i++) {
+        double sum = 0;
+        row[i] = (float)i;
+        for (int p = 0; p < 4; p++)
+            sum += (double)l->b[(2 * TINY_FF + 5) * 4 + p] * l->a[(2 * 4 + p) * TINY_MODEL + i];
+        wanted[i] = (float)(i + 3 * sum);
+    }
+    fj_lora_merge_row(l, 2 * TINY_FF + 5, row);
+    CHECK_NEAR(row, wanted, TINY_MODEL, 1e-7);
     drop(&x);
 }
 

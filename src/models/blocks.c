@@ -200,16 +200,30 @@ fj_value *fj_block_mlp(fj_build *b, fj_value *x, int layer)
 fj_route fj_block_route(fj_build *b, fj_value *x, const fj_role *router, int layer)
 {
     const fj_hparams *hp = &b->m->hp;
-    return fj_route_rows(b->g, fj_block_product(b, x, router, layer), hp->n_experts_used, hp->expert_norm);
+    fj_value *logits = fj_block_product(b, x, router, layer);
+    fj_route route = fj_route_rows(b->g, logits, hp->n_experts_used, hp->expert_norm);
+    return route;
+}
+
+/* The product of slots with a role's experts, low-rank paths included. */
+static fj_value *expert_product(fj_build *b, fj_value *x, const fj_route *route, const fj_role *role, int layer)
+{
+    const fj_lora *lora = lora_of(b, fj_model_weight(b->m, role, layer, false));
+    fj_value *y = fj_expert_linear(b->g, x, route, fj_build_need(b, role, layer));
+    if (!lora)
+        return y;
+    x = fj_dropout(b->g, x, lora->dropout * b->dropout_scale);
+    fj_value *u = fj_expert_linear(b->g, x, route, fj_build_lora_half(b, lora, false));
+    u = fj_expert_linear(b->g, u, route, fj_build_lora_half(b, lora, true));
+    return fj_add(b->g, y, fj_scale(b->g, u, lora->scale));
 }
 
 fj_value *fj_block_experts(fj_build *b, fj_value *x, int layer)
 {
     fj_route route = fj_block_route(b, x, &fj_role_ffn_gate_inp, layer);
     fj_value *slots = fj_spread_rows(b->g, x, &route);
-    fj_value *gate = fj_expert_linear(b->g, slots, &route, fj_build_need(b, &fj_role_ffn_gate_exps, layer)),
-             *up = fj_expert_linear(b->g, slots, &route, fj_build_need(b, &fj_role_ffn_up_exps, layer));
+    fj_value *gate = expert_product(b, slots, &route, &fj_role_ffn_gate_exps, layer),
+             *up = expert_product(b, slots, &route, &fj_role_ffn_up_exps, layer);
     fj_value *h = fj_gated(b->g, gate, up, b->m->hp.act);
-    h = fj_expert_linear(b->g, h, &route, fj_build_need(b, &fj_role_ffn_down_exps, layer));
-    return fj_combine(b->g, h, &route, NULL);
+    return fj_combine(b->g, expert_product(b, h, &route, &fj_role_ffn_down_exps, layer), &route, NULL);
 }

@@ -55,7 +55,9 @@ fj_value *fj_build_weight(fj_build *b, const fj_weight *w)
 
 fj_value *fj_build_lora_half(fj_build *b, const fj_lora *l, bool is_b)
 {
-    fj_shape shape = is_b ? fj_shape_2(l->weight->shape.dim[0], l->rank) : fj_shape_2(l->rank, l->weight->shape.dim[1]);
+    fj_shape shape = fj_lora_shape(l, is_b);
+    if (l->weight->shape.rank == 3)
+        shape = (fj_shape){ 3, { fj_lora_experts(l), shape.dim[0], shape.dim[1] } };
     if (b->trains_adapter)
         return parameter(b, NULL, l, is_b, shape);
     fj_value *v = fj_graph_external(b->g, l->weight->name, &fj_f32, FJ_FIXED, shape);

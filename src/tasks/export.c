@@ -37,7 +37,7 @@ void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int6
     fj_export_stored_rows(NULL, w, row0, n, out);
     for (int i = 0; i < a->n; i++)
         for (int64_t r = 0; a->items[i].weight == w && r < n; r++)
-            fj_lora_merge_row(&a->items[i], row0 + r, out + r * w->shape.dim[1]);
+            fj_lora_merge_row(&a->items[i], row0 + r, out + r * fj_shape_cols(&w->shape));
 }
 
 static const fj_dtype *matrix_type(const fj_weight *w, const fj_dtype *asked)

@@ -23,44 +23,72 @@ static fj_status write_json(const char *folder, const char *name, const fj_json 
     return st;
 }
 
-fj_status fj_save_adapter(const fj_model *m, fj_adapter *a, const fj_json *config, const char *folder, fj_err *err)
+/* One half of a pair as a tensor of the file. */
+typedef struct half {
+    const fj_lora *l;
+    int64_t expert;
+    bool is_b;
+} half;
+
+static fj_status list_halves(const fj_model *m, fj_adapter *a, half *halves, fj_tensor *list, size_t *n, fj_err *err)
 {
-    size_t n = 2 * (size_t)a->n;
-    fj_tensor *list = calloc(n + 1, sizeof *list);
+    for (int i = 0; i < a->n; i++)
+        for (int64_t k = 0; k < 2 * fj_lora_experts(&a->items[i]); k++) {
+            half h = { &a->items[i], k / 2, k % 2 };
+            fj_shape shape = fj_lora_shape(h.l, h.is_b);
+            if (!h.l->has[h.expert])
+                continue;
+            halves[*n] = h;
+            list[(*n)++] = (fj_tensor){ .name = fj_adapter_name(m, a, h.l, h.expert, h.is_b),
+                                        .dtype = &fj_f32,
+                                        .shape = shape,
+                                        .bytes = (size_t)fj_shape_count(&shape) * sizeof(float) };
+            if (!list[*n - 1].name)
+                return fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
+        }
+    return FJ_OK;
+}
+
+static fj_status write_halves(const fj_model *m, const half *halves, const fj_tensor *list, size_t n, const char *path,
+                              fj_err *err)
+{
     fj_safetensors_writer *w = NULL;
-    float *values = NULL;
-    char *path = fj_path_join(folder, "adapter_model.safetensors");
-    fj_status st = list && path ? fj_make_dirs(folder, err)
-                                : fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
     size_t most = 0;
-    for (size_t i = 0; !st && i < n; i++) {
-        const fj_lora *l = &a->items[i / 2];
-        bool is_b = i % 2;
-        fj_shape shape = is_b ? fj_shape_2(l->weight->shape.dim[0], l->rank)
-                              : fj_shape_2(l->rank, l->weight->shape.dim[1]);
-        list[i] = (fj_tensor){ .name = fj_adapter_name(m, a, l, is_b), .dtype = &fj_f32, .shape = shape };
-        list[i].bytes = (size_t)fj_shape_count(&shape) * sizeof(float);
+    for (size_t i = 0; i < n; i++)
         most = FJ_MAX(most, list[i].bytes);
-        if (!list[i].name)
-            st = fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
-    }
-    if (!st) {
-        values = malloc(most);
-        st = values ? fj_safetensors_create(path, list, n, NULL, &w, err)
-                    : fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
-    }
+    float *values = malloc(most + 1);
+    fj_status st = values ? fj_safetensors_create(path, list, n, NULL, &w, err)
+                          : fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
     for (size_t i = 0; !st && i < n; i++) {
-        fj_adapter_export(m, &a->items[i / 2], i % 2, values);
+        fj_adapter_export(m, halves[i].l, halves[i].expert, halves[i].is_b, values);
         st = fj_safetensors_add(w, values, list[i].bytes, err);
     }
     if (!st) {
         st = fj_safetensors_commit(w, err);
         w = NULL;
     }
-    if (!st)
-        st = write_json(folder, "adapter_config.json", config, err);
     fj_safetensors_abort(w);
     free(values);
+    return st;
+}
+
+fj_status fj_save_adapter(const fj_model *m, fj_adapter *a, const fj_json *config, const char *folder, fj_err *err)
+{
+    size_t n = 0, most = 1;
+    for (int i = 0; i < a->n; i++)
+        most += 2 * (size_t)fj_lora_experts(&a->items[i]);
+    fj_tensor *list = calloc(most, sizeof *list);
+    half *halves = calloc(most, sizeof *halves);
+    char *path = fj_path_join(folder, "adapter_model.safetensors");
+    fj_status st = list && halves && path ? fj_make_dirs(folder, err)
+                                          : fj_fail(err, FJ_ERR_MEMORY, "no memory to save the adapter");
+    if (!st)
+        st = list_halves(m, a, halves, list, &n, err);
+    if (!st)
+        st = write_halves(m, halves, list, n, path, err);
+    if (!st)
+        st = write_json(folder, "adapter_config.json", config, err);
+    free(halves);
     free(list);
     free(path);
     return st;

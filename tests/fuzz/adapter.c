@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A PEFT folder over a tiny model: two bytes say how long adapter_config.json is, then it and adapter_model.safetensors. What opens
+ * A PEFT folder over a tiny mixture of experts: two bytes say how long adapter_config.json is, then it and adapter_model.safetensors. What opens
  * fits the model: it answers, merges and is written again. */
 #include <stdint.h>
 #include <stdio.h>
@@ -11,10 +11,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char config_text[] =
-    "{\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":1,"
-    "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"vocab_size\":5,"
-    "\"tie_word_embeddings\":true}";
+static const char config_text[] = "{\"model_type\":\"mixtral\",\"num_local_experts\":2,\"num_experts_per_tok\":2,"
+                                  "\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":1,"
+                                  "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"vocab_size\":5,"
+                                  "\"tie_word_embeddings\":true}";
 
 static const struct {
     const char *name;
@@ -28,9 +28,13 @@ static const struct {
     { "model.layers.0.self_attn.k_proj.weight", 4, 8 },
     { "model.layers.0.self_attn.v_proj.weight", 4, 8 },
     { "model.layers.0.self_attn.o_proj.weight", 8, 8 },
-    { "model.layers.0.mlp.gate_proj.weight", 12, 8 },
-    { "model.layers.0.mlp.up_proj.weight", 12, 8 },
-    { "model.layers.0.mlp.down_proj.weight", 8, 12 },
+    { "model.layers.0.block_sparse_moe.gate.weight", 2, 8 },
+    { "model.layers.0.block_sparse_moe.experts.0.w1.weight", 12, 8 },
+    { "model.layers.0.block_sparse_moe.experts.0.w3.weight", 12, 8 },
+    { "model.layers.0.block_sparse_moe.experts.0.w2.weight", 8, 12 },
+    { "model.layers.0.block_sparse_moe.experts.1.w1.weight", 12, 8 },
+    { "model.layers.0.block_sparse_moe.experts.1.w3.weight", 12, 8 },
+    { "model.layers.0.block_sparse_moe.experts.1.w2.weight", 8, 12 },
 };
 
 /* The tiny model's file, all ones. */
@@ -74,13 +78,17 @@ static void use(const fj_model *m, fj_adapter *a, fj_pool *pool)
     fj_session_close(session);
     for (int i = 0; i < a->n; i++) {
         const fj_lora *l = &a->items[i];
-        int64_t most = FJ_MAX(l->weight->shape.dim[0], l->weight->shape.dim[1]) * l->rank;
-        float *half = malloc((size_t)most * sizeof *half);
-        for (int is_b = 0; half && is_b < 2; is_b++)
-            fj_adapter_export(m, l, is_b, half);
-        free(half);
-        fj_lora_merge_row(l, l->weight->shape.dim[0] - 1, row);
-        fj_assert(fj_adapter_name(m, a, l, true));
+        const fj_shape *w = &l->weight->shape;
+        int64_t last = fj_lora_experts(l) - 1;
+        for (int is_b = 0; is_b < 2; is_b++) {
+            fj_shape shape = fj_lora_shape(l, is_b);
+            float *half = calloc((size_t)fj_shape_count(&shape), sizeof *half);
+            if (half)
+                fj_adapter_export(m, l, last, is_b, half);
+            free(half);
+        }
+        fj_lora_merge_row(l, fj_shape_rows(w) - 1, row);
+        fj_assert(fj_adapter_name(m, a, l, last, true));
     }
 }
 
