@@ -159,11 +159,10 @@ static fj_status open_trainer(work *w, fj_err *err)
 
 static fj_status compute(work *w, fj_err *err)
 {
-    double nll = 0;
+    double loss = 0;
     fj_json *answer;
-    fj_status st = fj_trainer_accumulate(w->trainer, &w->batch, w->batch.n_targets, true, 0, &nll, w->call->rt->cancel,
+    fj_status st = fj_trainer_accumulate(w->trainer, &w->batch, w->batch.n_targets, true, 0, &loss, w->call->rt->cancel,
                                          err);
-    double loss = nll / (double)w->batch.n_targets;
     if (!st && !isfinite(loss))
         st = fj_fail(err, FJ_ERR_FAILED, "the loss is not a finite number");
     if (!st)

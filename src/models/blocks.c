@@ -202,6 +202,8 @@ fj_route fj_block_route(fj_build *b, fj_value *x, const fj_role *router, int lay
     const fj_hparams *hp = &b->m->hp;
     fj_value *logits = fj_block_product(b, x, router, layer);
     fj_route route = fj_route_rows(b->g, logits, hp->n_experts_used, hp->expert_norm);
+    if (b->wants_balance)
+        b->load = fj_expert_load(b->g, b->load, logits, &route);
     return route;
 }
 

@@ -142,6 +142,11 @@ void fj_build_bind_logits(fj_build *b, float *data)
         b->logits[i]->data = data;
 }
 
+fj_value *fj_build_balance(fj_build *b, fj_value *weight)
+{
+    return b->load ? fj_balance_loss(b->g, b->load, weight, b->m->hp.n_experts_used) : NULL;
+}
+
 fj_value *fj_build_loss(fj_build *b, fj_value *hidden, fj_value *labels, fj_value *weights)
 {
     fj_head head = head_of(b);

@@ -30,6 +30,8 @@ struct fj_build {
     fj_parameter *params;      /* in the arena of g */
     int n_params, cap_params;
     double dropout_scale;      /* 1 when training, 0 when evaluating */
+    bool   wants_balance;      /* fj_build_balance will be called */
+    fj_value *load;            /* of the routers recorded so far; NULL: none yet */
 };
 
 typedef struct fj_build_sizes {
@@ -51,6 +53,9 @@ void      fj_build_bind_logits(fj_build *b, float *data);
 
 /* Negative log-likelihood of labels for hidden rows, each weighed in the gradient. */
 fj_value *fj_build_loss(fj_build *b, fj_value *hidden, fj_value *labels, fj_value *weights);
+
+/* The loss for even use of experts, over the routers of all layers together: the aux of fj_balance_loss. NULL: no router. */
+fj_value *fj_build_balance(fj_build *b, fj_value *weight);
 
 /* ---- blocks that families share ------------------------------------------------------------------------------------ */
 fj_value *fj_build_need(fj_build *b, const fj_role *role, int layer); /* a weight that the model must have */

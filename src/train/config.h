@@ -29,7 +29,7 @@ typedef struct fj_train_config {
     double learning_rate, num_train_epochs, warmup_ratio, warmup_steps; /* warmup_steps below 1 is a ratio */
     int64_t max_steps;                                                  /* -1: num_train_epochs decides */
     const char *lr_scheduler_type, *optim;
-    double weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
+    double weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm, moe_aux_loss_coef;
     bool bf16, disable_gradient_checkpointing, plot_loss, overwrite_output_dir, save_only_model;
     int64_t seed, data_seed;
     const char *save_strategy, *eval_strategy, *resume_from_checkpoint; /* resume: NULL, "true" or a folder */

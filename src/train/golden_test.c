@@ -138,7 +138,7 @@ static void check_gradients(const golden *g, fj_pool *pool, const fj_kernels *k,
     fj_batch batch;
     fj_trainer *t = NULL;
     fj_err err = { 0 };
-    double nll = 0;
+    double loss = 0;
     CHECK_OK(fj_batch_of_rows(&row, 1, &batch, &err));
     fj_trainer_settings s = { .checkpointing = checkpointing,
                               .capacity = { .tokens = batch.n_tokens,
@@ -146,7 +146,7 @@ static void check_gradients(const golden *g, fj_pool *pool, const fj_kernels *k,
                                             .targets = batch.n_targets,
                                             .segment_tokens = batch.n_tokens } };
     CHECK_OK(fj_trainer_open(g->m, &s, pool, k, &t, &err));
-    CHECK_OK(fj_trainer_accumulate(t, &batch, batch.n_targets, true, 0, &nll, NULL, &err));
+    CHECK_OK(fj_trainer_accumulate(t, &batch, batch.n_targets, true, 0, &loss, NULL, &err));
     size_t n = 0;
     for (int i = 0; i < fj_trainer_count(t); i++)
         n += check_parameter(g, fj_trainer_at(t, i));

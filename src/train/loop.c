@@ -125,15 +125,13 @@ static fj_status accumulate(loop *l, int64_t epoch, int64_t window, fj_train_ste
 {
     fj_train_run *r = l->r;
     fj_window w = fj_loader_window(r->loader, epoch, window);
-    double nll = 0;
     fj_status st = FJ_OK;
     for (int64_t i = 0; i < w.n_micro && !st; i++) {
         uint32_t key = (uint32_t)(l->at.step * r->config.accumulation + i);
         fj_loader_fill(r->loader, epoch, window, i, &l->batch);
-        st = fj_trainer_accumulate(l->trainer, &l->batch, w.n_targets, i == 0, key, &nll, l->cancel, err);
+        st = fj_trainer_accumulate(l->trainer, &l->batch, w.n_targets, i == 0, key, &s->loss, l->cancel, err);
     }
     s->tokens = w.n_tokens;
-    s->loss = nll / (double)w.n_targets;
     return st;
 }
 

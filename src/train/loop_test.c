@@ -16,13 +16,16 @@ typedef struct recorded {
     const char *result; /* file in output_dir */
     const char *init;   /* adapter to start from, or NULL */
     double rate;
+    const char *base;
 } recorded;
 
 static const recorded runs[] = {
-    { "full", "model.safetensors", NULL, 2e-3 },
-    { "full-accumulate", "model.safetensors", NULL, 2e-3 },
-    { "lora", "adapter_model.safetensors", "lora-init", 1e-2 },
-    { "lora-targets", "adapter_model.safetensors", "lora-targets-init", 4 * 3e-3 },
+    { "full", "model.safetensors", NULL, 2e-3, "base" },
+    { "full-accumulate", "model.safetensors", NULL, 2e-3, "base" },
+    { "lora", "adapter_model.safetensors", "lora-init", 1e-2, "base" },
+    { "lora-targets", "adapter_model.safetensors", "lora-targets-init", 4 * 3e-3, "base" },
+    { "moe-full", "model.safetensors", NULL, 2e-3, "base-mixtral" },
+    { "moe-lora", "adapter_model.safetensors", "moe-lora-init", 1e-2, "base-mixtral" },
 };
 
 static char *golden(const char *name)
@@ -40,9 +43,9 @@ static char *temporary(const char *name)
     return strdup(test_temporary(path));
 }
 
-/* Runs tests/golden/training/<yaml>.yaml with further keys; steps' losses and norms into s (n of them). */
-static void run_file(const char *yaml, const char *const *more, size_t n_more, const char *out_name, fj_train_step *s,
-                     int n)
+/* Runs tests/golden/training/<yaml>.yaml on a model there with further keys; steps' losses and norms into s (n of them). */
+static void run_file(const char *yaml, const char *on, const char *const *more, size_t n_more, const char *out_name,
+                     fj_train_step *s, int n)
 {
     fj_err err = { 0 };
     fj_train_run r;
@@ -51,7 +54,7 @@ static void run_file(const char *yaml, const char *const *more, size_t n_more, c
     const char *keys[16];
     char model[700], rows[700], out[700], path[300];
     size_t n_keys = 3;
-    char *base = golden("base"), *data = golden("rows.jsonl"), *output = temporary(out_name);
+    char *base = golden(on), *data = golden("rows.jsonl"), *output = temporary(out_name);
     (void)snprintf(model, sizeof model, "model_name_or_path=%s", base);
     (void)snprintf(rows, sizeof rows, "dataset=%s", data);
     (void)snprintf(out, sizeof out, "output_dir=%s", output);
@@ -131,7 +134,7 @@ TEST(training_runs_are_the_recorded_ones)
         const char *more[] = { adapter };
         char *init = runs[i].init ? golden(runs[i].init) : NULL;
         (void)snprintf(adapter, sizeof adapter, "adapter_name_or_path=%s", init ? init : "");
-        run_file(runs[i].name, more, init ? 1 : 0, runs[i].name, s, STEPS);
+        run_file(runs[i].name, runs[i].base, more, init ? 1 : 0, runs[i].name, s, STEPS);
         (void)snprintf(name, sizeof name, "%s.json", runs[i].name);
         char *path = golden(name);
         CHECK_OK(fj_json_load(path, &v, &err));
@@ -166,8 +169,8 @@ TEST(packed_rows_train_as_separate_ones)
     static const char *const packed[] = { "per_device_train_batch_size=40", "max_steps=3", "warmup_steps=0",
                                           "packing=true", "cutoff_len=64" };
     fj_train_step a[3], b[3];
-    run_file("full", apart, FJ_LEN(apart), "apart", a, 3);
-    run_file("full", packed, FJ_LEN(packed), "packed", b, 3);
+    run_file("full", "base", apart, FJ_LEN(apart), "apart", a, 3);
+    run_file("full", "base", packed, FJ_LEN(packed), "packed", b, 3);
     for (int i = 0; i < 3; i++) {
         CHECK(fabs(a[i].loss - b[i].loss) <= 1e-6 * a[i].loss);
         CHECK(fabs(a[i].grad_norm - b[i].grad_norm) <= 1e-5 * a[i].grad_norm);
@@ -178,18 +181,24 @@ TEST(packed_rows_train_as_separate_ones)
     free(one);
 }
 
+/* Adapters of experts and the router term too. */
 TEST(checkpointed_layers_give_the_same_bits)
 {
     static const char *const kept[] = { "disable_gradient_checkpointing=true", "max_steps=3" };
     static const char *const again[] = { "disable_gradient_checkpointing=false", "max_steps=3" };
-    fj_err err = { 0 };
-    fj_train_step s[3];
-    fj_str a = { 0 }, b = { 0 };
-    run_file("lora", kept, FJ_LEN(kept), "kept", s, 3);
-    run_file("lora", again, FJ_LEN(again), "again", s, 3);
-    CHECK_OK(fj_file_read(test_temporary("loop-kept/adapter_model.safetensors"), 1 << 24, &a, &err));
-    CHECK_OK(fj_file_read(test_temporary("loop-again/adapter_model.safetensors"), 1 << 24, &b, &err));
-    CHECK(a.len == b.len && a.len > 1000 && !memcmp(a.data, b.data, a.len));
-    fj_str_free(&a);
-    fj_str_free(&b);
+    static const char *const names[][2] = { { "lora", "base" }, { "moe-lora", "base-mixtral" } };
+    for (size_t i = 0; i < FJ_LEN(names); i++) {
+        fj_err err = { 0 };
+        fj_train_step s[3];
+        fj_str a = { 0 }, b = { 0 };
+        run_file(names[i][0], names[i][1], kept, FJ_LEN(kept), "kept", s, 3);
+        run_file(names[i][0], names[i][1], again, FJ_LEN(again), "again", s, 3);
+        CHECK_OK(fj_file_read(test_temporary("loop-kept/adapter_model.safetensors"), 1 << 24, &a, &err));
+        CHECK_OK(fj_file_read(test_temporary("loop-again/adapter_model.safetensors"), 1 << 24, &b, &err));
+        CHECK(a.len == b.len && a.len > 1000 && !memcmp(a.data, b.data, a.len));
+        CHECK_OK(fj_remove_tree(test_temporary("loop-kept"), &err));
+        CHECK_OK(fj_remove_tree(test_temporary("loop-again"), &err));
+        fj_str_free(&a);
+        fj_str_free(&b);
+    }
 }

@@ -8,7 +8,8 @@
 #include "base/err.h"
 #include "base/json.h"
 
-/* What one optimizer step did. loss: mean over the labelled tokens of the step's window; grad_norm: before clipping. */
+/* What one optimizer step did. loss: what was differentiated, that is the mean over the labelled
+ * tokens of the step's window and the router term; grad_norm: before clipping. */
 typedef struct fj_train_step {
     int64_t step; /* from 1 */
     double epoch; /* epochs done after this step */

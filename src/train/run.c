@@ -175,6 +175,7 @@ static fj_status settle(fj_train_run *r, fj_err *err)
                                                     .weight_decay = c->weight_decay },
                                          .lora_b_rate = c->loraplus_lr_ratio,
                                          .max_grad_norm = c->max_grad_norm,
+                                         .balance = c->moe_aux_loss_coef,
                                          .seed = (uint64_t)c->seed };
     if (r->settings.capacity.segment_tokens > m->hp.n_ctx) {
         (void)fj_fail(err, FJ_ERR_USAGE, "a row has %lld tokens, the model was made for %lld",

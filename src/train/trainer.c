@@ -13,6 +13,7 @@ typedef struct loss_graph {
     fj_graph *g;
     fj_build b;
     fj_value *labels, *weights, *nll;
+    fj_value *balance_weight, *balance; /* of the router term; NULL without */
 } loss_graph;
 
 struct fj_trainer {
@@ -29,6 +30,7 @@ struct fj_trainer {
     fj_tile *tiles;
     int32_t *select, *labels;
     float *weights, *nll;
+    float balance_weight, balance;
 };
 
 static int64_t tile_capacity(const fj_batch_capacity *c)
@@ -47,7 +49,8 @@ static fj_status build_loss(const fj_model *m, const fj_trainer_settings *s, boo
                        .adapter = s->adapter,
                        .trains_adapter = s->adapter != NULL,
                        .trains_weights = s->adapter == NULL,
-                       .dropout_scale = is_training };
+                       .dropout_scale = is_training,
+                       .wants_balance = is_training && s->balance > 0 };
     fj_build_sizes sizes = { .rows = s->capacity.tokens,
                              .out_rows = s->capacity.targets,
                              .tiles = tile_capacity(&s->capacity),
@@ -57,6 +60,10 @@ static fj_status build_loss(const fj_model *m, const fj_trainer_settings *s, boo
     l->weights = fj_graph_external(l->g, "weights of targets", &fj_f32, FJ_OUT_ROWS, fj_shape_1(sizes.out_rows));
     fj_value *hidden = fj_build_hidden(&l->b, -1);
     l->nll = fj_build_loss(&l->b, hidden, l->labels, l->weights);
+    if (l->b.wants_balance) {
+        l->balance_weight = fj_graph_external(l->g, "weight of the router term", &fj_f32, FJ_FIXED, fj_shape_1(1));
+        l->balance = fj_build_balance(&l->b, l->balance_weight);
+    }
     if (is_training)
         fj_graph_differentiate(l->g, s->checkpointing);
     return l->g->err->status;
@@ -89,6 +96,10 @@ static fj_status check_method(const fj_model *m, const fj_trainer_settings *s, f
 {
     if (m->hp.n_labels)
         return fj_fail(err, FJ_ERR_USAGE, "this model gives scores; forja trains models that write text");
+    if (s->balance > 0 && !m->hp.n_experts) {
+        (void)fj_fail(err, FJ_ERR_USAGE, "moe_aux_loss_coef is %g, but this model has no experts", s->balance);
+        return fj_hint(err, "leave the key out: only mixtures of experts have a router to keep even");
+    }
     for (int i = 0; s->has_optimizer && !s->adapter && i < m->n_weights; i++)
         if (m->weights[i].dtype->is_quantized) {
             (void)fj_fail(err, FJ_ERR_USAGE, "full tuning needs 16 or 32-bit weights, '%s' is %s", m->weights[i].name,
@@ -227,6 +238,10 @@ static fj_status make_inputs(fj_trainer *t, fj_err *err)
         l->labels->data = t->labels;
         l->weights->data = t->weights;
         l->nll->data = t->nll;
+        if (l->balance) {
+            l->balance_weight->data = &t->balance_weight;
+            l->balance->data = &t->balance;
+        }
     }
     return FJ_OK;
 }
@@ -319,15 +334,17 @@ static double sum_nll(const fj_trainer *t)
 }
 
 fj_status fj_trainer_accumulate(fj_trainer *t, const fj_batch *batch, int64_t window_targets, bool is_first,
-                                uint32_t step, double *nll, const int *cancel, fj_err *err)
+                                uint32_t step, double *loss, const int *cancel, fj_err *err)
 {
-    fill(t, &t->step, batch, 1.0 / (double)FJ_MAX(1, window_targets));
+    double window = (double)FJ_MAX(1, window_targets);
+    fill(t, &t->step, batch, 1.0 / window);
+    t->balance_weight = (float)(t->s.balance * (double)t->run.n_out_rows / window);
     t->run.step = step;
     t->run.add_to_grads = !is_first;
     t->run.cancel = cancel;
     fj_status st = fj_graph_run(t->step.g, &t->run, 0, t->n_accumulate, err);
     if (!st)
-        *nll += sum_nll(t);
+        *loss += sum_nll(t) / window + (double)t->balance_weight * t->balance;
     return st;
 }
 

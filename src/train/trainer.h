@@ -20,6 +20,7 @@ typedef struct fj_trainer_settings {
     fj_adamw_settings adamw;
     double      lora_b_rate;    /* LoRA+: the B halves learn so many times faster; 1: alike. Source: Hayou et al. 2024 */
     double      max_grad_norm;  /* 0: no clipping */
+    double      balance;        /* coefficient of the loss for even use of experts; 0: none */
     uint64_t    seed;           /* dropout */
 } fj_trainer_settings;
 
@@ -38,9 +39,9 @@ fj_status fj_trainer_open(const fj_model *m, const fj_trainer_settings *s, fj_po
                           fj_err *err);
 void      fj_trainer_close(fj_trainer *t); /* accepts NULL */
 
-/* Adds one micro-batch's gradients. Each target weighs 1/window_targets; *nll grows by the sum of the targets' negative
- * log-likelihoods. is_first: the gradients of before are overwritten. step keys the dropout. FJ_ERR_CANCELLED. */
-fj_status fj_trainer_accumulate(fj_trainer *t, const fj_batch *batch, int64_t window_targets, bool is_first, uint32_t step, double *nll,
+/* Adds one micro-batch's gradients. Each target weighs 1/window_targets, the router term as many times that as there are targets; *loss
+ * grows by what was differentiated. is_first: the gradients of before are overwritten. step keys the dropout. FJ_ERR_CANCELLED. */
+fj_status fj_trainer_accumulate(fj_trainer *t, const fj_batch *batch, int64_t window_targets, bool is_first, uint32_t step, double *loss,
                                 const int *cancel, fj_err *err);
 
 /* The norm of the accumulated gradients before clipping. */

@@ -119,6 +119,7 @@ says 2 "unknown key 'lora_rnk'" train lora.yaml lora_rnk=2
 says 2 'did you mean lora_rank?' train lora.yaml lora_rnk=2
 says 2 'no.yaml' train no.yaml
 says 1 'longer than cutoff_len' train lora.yaml output_dir=x cutoff_len=8
+says 2 'this model has no experts' train lora.yaml output_dir=x moe_aux_loss_coef=0.01
 says 2 "lora_target 'q_prj'" train lora.yaml output_dir=x lora_target=q_prj
 echo '{"input_ids":[1,2,3],"labels":[1,2]}' >bad.jsonl
 says 1 'bad.jsonl' train lora.yaml output_dir=x dataset=bad.jsonl
