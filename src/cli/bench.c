@@ -15,6 +15,7 @@ typedef struct settings {
     const char *model, *adapter;
     int64_t n_prompt, n_predict, repeat;
     bool no_repack, no_limits;
+    fj_expert_settings experts;
 } settings;
 
 static const fj_option options[] = {
@@ -30,6 +31,8 @@ static const fj_option options[] = {
     { "no-limits", NULL, FJ_OPT_FLAG, offsetof(settings, no_limits), NULL, "do not measure the machine", 0, 0, 0 },
     { 0 },
 };
+
+static const fj_option_group groups[] = { { "experts", fj_expert_options, offsetof(settings, experts) }, { 0 } };
 
 /* One test's rounds: tokens a second, in rising order. */
 typedef struct result {
@@ -61,6 +64,8 @@ static fj_status open_bench(bench *b, fj_err *err)
     const fj_runtime *rt = b->call->rt;
     fj_session_settings settings_ = { .n_ctx = FJ_MAX(1, s->n_prompt) + s->n_predict, .fast = true, .stop_layer = -1 };
     fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, &b->opened, err);
+    if (!st)
+        st = fj_choose_experts(&s->experts, b->opened.model, err);
     if (!st && !s->no_repack)
         st = fj_model_repack(b->opened.model, rt->pool, err);
     if (st)
@@ -248,6 +253,7 @@ const fj_command fj_command_bench = {
              "products in\n"
              "the cache; both are measured in the same run.",
     .options = options,
+    .groups = groups,
     .settings_size = sizeof(settings),
     .run = run,
 };

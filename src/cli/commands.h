@@ -8,9 +8,19 @@
 #include "models/session.h"
 #include "tasks/opened.h"
 
-extern const fj_command fj_command_bench, fj_command_classify, fj_command_doctor, fj_command_export, fj_command_plan, fj_command_probe_grads,
+extern const fj_command fj_command_bench, fj_command_classify, fj_command_doctor, fj_command_export, fj_command_inspect_routing, fj_command_plan, fj_command_probe_grads,
     fj_command_probe_hidden, fj_command_probe_logits, fj_command_probe_quant, fj_command_quantize, fj_command_run,
     fj_command_tokenize, fj_command_train, fj_command_version;
+
+/* --n-experts-used and --experts, a group of several commands. */
+typedef struct fj_expert_settings {
+    int64_t     n_used; /* 0: the model's own */
+    const char *spec;
+} fj_expert_settings;
+extern const fj_option fj_expert_options[];
+
+/* Before the model's graphs are made. FJ_ERR_USAGE: see fj_model_choose_experts. */
+fj_status fj_choose_experts(const fj_expert_settings *s, fj_model *m, fj_err *err);
 
 /* "1,2,-3" to ids, in an arena. FJ_ERR_USAGE names what is no number. */
 struct fj_arena;

@@ -13,6 +13,7 @@ typedef struct settings {
     const char *model, *ids, *batch, *out, *adapter;
     int64_t layer;
     bool fast, no_repack;
+    fj_expert_settings experts;
 } settings;
 
 /* Both commands' table; the row of hidden alone comes first. */
@@ -30,6 +31,8 @@ static const fj_option options[] = {
       0 },
     { 0 },
 };
+
+static const fj_option_group groups[] = { { "experts", fj_expert_options, offsetof(settings, experts) }, { 0 } };
 
 /* The rows of one batch: n ids of n_seqs prompts, end to end. */
 typedef struct prompts {
@@ -153,6 +156,8 @@ static fj_status probe(const fj_call *call, bool wants_hidden, int64_t layer, fj
         st = read_prompts(s, &p, err);
     if (!st)
         st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, &opened, err);
+    if (!st)
+        st = fj_choose_experts(&s->experts, opened.model, err);
     if (!st && layer > opened.model->hp.n_layers)
         st = fj_fail(err, FJ_ERR_USAGE, "--layer: %lld, the model has %lld layers", (long long)layer,
                      (long long)opened.model->hp.n_layers);
@@ -188,6 +193,7 @@ const fj_command fj_command_probe_hidden = {
     .summary = "Hidden states of token ids, as a file of numbers.",
     .about = "Writes `hidden` f32 [tokens, d_model]; with --batch hidden0, hidden1, …",
     .options = options,
+    .groups = groups,
     .settings_size = sizeof(settings),
     .run = run_hidden,
 };
@@ -197,6 +203,7 @@ const fj_command fj_command_probe_logits = {
     .summary = "Logits of token ids, as a file of numbers.",
     .about = "Writes `logits` f32 [tokens, n_vocab]; with --batch logits0, logits1, …",
     .options = options + 1,
+    .groups = groups,
     .settings_size = sizeof(settings),
     .run = run_logits,
 };

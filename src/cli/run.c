@@ -42,7 +42,9 @@ static const fj_option options[] = {
     { 0 },
 };
 
-static const fj_option_group groups[] = { { "sampling", fj_sample_options, AT(sample) }, { 0 } };
+static const fj_option_group groups[] = { { "sampling", fj_sample_options, AT(sample) },
+                                          { "experts", fj_expert_options, AT(experts) },
+                                          { 0 } };
 
 /* ---- opening -------------------------------------------------------------------------------------------------------------------------- */
 
@@ -81,6 +83,8 @@ static fj_status open_model(fj_runner *r, fj_err *err)
         st = fj_fail(err, FJ_ERR_FORMAT, "%s: this model gives scores, it writes no text", s->model);
         (void)fj_hint(err, "forja classify prints them");
     }
+    if (!st)
+        st = fj_choose_experts(&s->experts, r->opened.model, err);
     if (!st && !s->no_repack)
         fj_opened_repack(&r->opened, r->call->rt->pool, r->call->rt->log);
     if (!st)

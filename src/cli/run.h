@@ -15,6 +15,7 @@ typedef struct fj_run_settings {
     bool chat, ignore_eos, no_repack;
     fj_list stop;
     fj_sample_settings sample;
+    fj_expert_settings experts;
 } fj_run_settings;
 
 /* A model ready to answer. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/adapter.h"
 
-#include <stdio.h>
-
 #include "models/tiny_test.h"
 
 typedef struct adapted {
@@ -92,31 +90,13 @@ TEST(adapter_starts_as_nothing_with_the_same_numbers_for_a_seed)
     drop(&x);
 }
 
-enum { EXPERTS = 3 };
+enum { EXPERTS = TINY_EXPERTS };
 
-/* The tiny llama with experts for MLPs. */
 static void open_mixture(adapted *x)
 {
-    static const char *const dense[] = { "gate_proj", "up_proj", "down_proj" };
     fj_err err = { 0 };
-    char name[96];
     *x = (adapted){ 0 };
-    tiny_open(&x->t, "{\"model_type\":\"mixtral\",\"num_local_experts\":3,\"num_experts_per_tok\":2}", FJ_NAMING_HF,
-              &fj_f32);
-    for (int layer = 0; layer < TINY_LAYERS; layer++) {
-        for (size_t i = 0; i < FJ_LEN(dense); i++) {
-            (void)snprintf(name, sizeof name, "model.layers.%d.mlp.%s.weight", layer, dense[i]);
-            tiny_drop(&x->t, name);
-        }
-        (void)snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.gate.weight", layer);
-        tiny_add(&x->t, name, &fj_f32, fj_shape_2(EXPERTS, TINY_MODEL));
-        for (int i = 0; i < 3 * EXPERTS; i++) {
-            (void)snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.experts.%d.w%d.weight", layer, i / 3,
-                           i % 3 + 1);
-            tiny_add(&x->t, name, &fj_f32,
-                     i % 3 == 1 ? fj_shape_2(TINY_MODEL, TINY_FF) : fj_shape_2(TINY_FF, TINY_MODEL));
-        }
-    }
+    tiny_open_mixture(&x->t);
     CHECK_OK(fj_model_open(&x->t.source, &x->m, &err));
 }
 

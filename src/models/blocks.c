@@ -124,7 +124,7 @@ void fj_block_rope(fj_build *b, int layer, fj_value *p[3])
     if (!b->rope)
         return;
     fj_value *table = fj_layers_has(&hp->windowed, layer) ? b->rope_local : b->rope;
-    p[0] = fj_rope(b->g, p[0], table, hp->n_heads, hp->d_head, hp->rope_half);
+    p[0] = fj_rope(b->g, p[0], table, fj_cols(p[0]) / hp->d_head, hp->d_head, hp->rope_half);
     p[1] = fj_rope(b->g, p[1], table, hp->n_kv_heads, hp->d_head, hp->rope_half);
 }
 
@@ -199,9 +199,13 @@ fj_value *fj_block_mlp(fj_build *b, fj_value *x, int layer)
 
 fj_route fj_block_route(fj_build *b, fj_value *x, const fj_role *router, int layer)
 {
-    const fj_hparams *hp = &b->m->hp;
     fj_value *logits = fj_block_product(b, x, router, layer);
-    fj_route route = fj_route_rows(b->g, logits, hp->n_experts_used, hp->expert_norm);
+    fj_route route = fj_route_rows(b->g, logits, fj_model_experts_used(b->m, layer), b->m->hp.expert_norm,
+                                   fj_model_allowed(b->m, layer));
+    if (b->keeps_routes) {
+        route.weights->place = route.chosen->place = FJ_EXTERNAL;
+        b->routes[b->n_routes++] = (fj_build_route){ layer, router, route.k, route.weights, route.chosen };
+    }
     if (b->wants_balance)
         b->load = fj_expert_load(b->g, b->load, logits, &route);
     return route;

@@ -10,6 +10,10 @@ void fj_build_start(fj_build *b, const fj_build_sizes *s)
 {
     fj_graph *g = b->g;
     b->length = s->length;
+    if (b->keeps_routes) {
+        b->routes = fj_arena_array(g->arena, 2 * (size_t)b->m->hp.n_layers, sizeof *b->routes);
+        fj_assert(b->routes);
+    }
     b->ids = fj_graph_external(g, "ids", &fj_i32, FJ_ROWS, fj_shape_1(s->rows));
     b->pos = fj_graph_external(g, "positions", &fj_i32, FJ_ROWS, fj_shape_1(s->rows));
     b->tiles = fj_graph_external(g, "tiles", &fj_i32, FJ_TILES,

@@ -14,6 +14,14 @@ typedef struct fj_parameter {
     bool             is_b;   /* of the lora pair: B, else A */
 } fj_parameter;
 
+/* What a router said: external values, to be bound. */
+typedef struct fj_build_route {
+    int            layer;
+    const fj_role *router;
+    int64_t        k;
+    fj_value      *weights, *chosen; /* (ROWS, k) f32, i32 */
+} fj_build_route;
+
 struct fj_build {
     fj_graph       *g;
     const fj_model *m;
@@ -29,6 +37,9 @@ struct fj_build {
     int n_logits;
     fj_parameter *params;      /* in the arena of g */
     int n_params, cap_params;
+    bool keeps_routes;         /* what routers say is wanted */
+    fj_build_route *routes;    /* in the arena of g */
+    int n_routes;
     double dropout_scale;      /* 1 when training, 0 when evaluating */
     bool   wants_balance;      /* fj_build_balance will be called */
     fj_value *load;            /* of the routers recorded so far; NULL: none yet */

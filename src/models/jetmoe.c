@@ -74,6 +74,7 @@ static fj_value *attention(fj_build *b, fj_value *x, int layer)
     fj_split(b->g, fj_block_product(b, x, &fj_role_attn_kv, layer), 1, 2 * kv, 2, offsets, widths, p + 1);
     fj_block_rope(b, layer, p);
     s.keys_by_modulo = true;
+    s.n_heads = b->m->hp.n_kv_heads * route.k;
     fj_value *y = fj_sort_slots(b->g, fj_block_mix(b, layer, p, &s), &route);
     y = fj_expert_linear(b->g, y, &route, fj_build_need(b, &fj_role_attn_out_exps, layer));
     return fj_combine(b->g, y, &route, fj_build_bias(b, &fj_role_attn_out_exps, layer));

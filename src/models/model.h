@@ -28,6 +28,7 @@ struct fj_model {
     fj_rope_of_model rope_long;   /* for sequences that grow longer than hp.rope_original */
     fj_rope_of_model rope_local;  /* for layers with a window */
     const float     *alibi;       /* a slope for each head; NULL: none */
+    const uint8_t   *allowed;     /* (n_layers, n_experts) flags: which experts may be taken; NULL: all */
     fj_buffer        packed;      /* repacked weights, when they are */
 };
 
@@ -50,6 +51,16 @@ int64_t        fj_model_state_layer(const fj_model *m, int64_t layer);
 
 /* The head: output, or the embedding when it is tied. */
 const fj_weight *fj_model_head(const fj_model *m);
+
+/* How rows take experts, in place of what the configuration says: n_used of them (0: as it is), and of those that `spec` leaves (NULL: all):
+ * entries LAYERS:EXPERTS with semicolons between, a later one for a layer in place of an earlier one. LAYERS is all or a list of layers and
+ * ranges (0,4-7); EXPERTS a list of experts and ranges that alone may be taken (1,5), or, each with a minus in front, that may not (-2,-4-6).
+ * A layer where fewer than n_used are left takes those. Before graphs are made. FJ_ERR_USAGE says what the model has. */
+fj_status fj_model_choose_experts(fj_model *m, int64_t n_used, const char *spec, fj_err *err);
+
+/* Flags of the experts that rows of a layer may take (NULL: all), and how many they take. */
+const uint8_t *fj_model_allowed(const fj_model *m, int layer);
+int64_t        fj_model_experts_used(const fj_model *m, int layer);
 
 /* Copies every quantized matrix into the kernels' order and gives the mapped pages back, tensor by tensor. FJ_ERR_MEMORY leaves the
  * model as it was. No bit of a result changes. */

@@ -61,7 +61,7 @@ static fj_status make_plan(const fj_model *m, const fj_session_settings *s, int6
     p->g = fj_graph_new(err);
     if (!p->g)
         return err->status;
-    p->b = (fj_build){ .g = p->g, .m = m, .adapter = s->adapter, .is_cached = true };
+    p->b = (fj_build){ .g = p->g, .m = m, .adapter = s->adapter, .is_cached = true, .keeps_routes = s->routed != NULL };
     fj_build_sizes sizes = { .rows = capacity,
                              .out_rows = capacity,
                              .tiles = capacity,
@@ -123,6 +123,30 @@ fj_status fj_session_plan(const fj_model *m, const fj_session_settings *settings
     return st;
 }
 
+/* All graphs write to the same place. */
+static fj_status bind_routes(fj_session *s, fj_build *b, fj_err *err)
+{
+    for (int i = 0; i < b->n_routes; i++) {
+        const fj_build_route *first = &s->plans[0].b.routes[i];
+        size_t n = (size_t)(s->s.chunk * b->routes[i].k);
+        bool is_first = b == &s->plans[0].b;
+        b->routes[i].weights->data = is_first ? fj_arena_array(s->arena, n, sizeof(float)) : first->weights->data;
+        b->routes[i].chosen->data = is_first ? fj_arena_array(s->arena, n, sizeof(int32_t)) : first->chosen->data;
+        if (!b->routes[i].weights->data || !b->routes[i].chosen->data)
+            return fj_fail(err, FJ_ERR_MEMORY, "no memory for what %d routers say", b->n_routes);
+    }
+    return FJ_OK;
+}
+
+static void tell_routes(const fj_session *s, const plan *p, int64_t first, int64_t n)
+{
+    for (int i = 0; i < p->b.n_routes; i++) {
+        const fj_build_route *r = &p->b.routes[i];
+        fj_routing told = { r->layer, r->router, first, n, r->k, r->chosen->data, r->weights->data };
+        s->s.routed(s->s.routed_context, &told);
+    }
+}
+
 static fj_status make_inputs(fj_session *s, fj_err *err)
 {
     size_t n = (size_t)s->s.chunk;
@@ -144,6 +168,9 @@ static fj_status make_inputs(fj_session *s, fj_err *err)
         b->cache->data = s->cache.data.data;
         b->slots->data = s->states.slots;
         b->states->data = s->states.values.data;
+        fj_status st = bind_routes(s, b, err);
+        if (st)
+            return st;
     }
     return FJ_OK;
 }
@@ -282,6 +309,8 @@ fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, 
         p->result->data = out;
         fj_build_bind_logits(&p->b, out);
         st = fj_graph_run(p->g, &s->run, 0, p->g->n_nodes, err);
+        if (!st)
+            tell_routes(s, p, first, n);
         out += s->run.n_out_rows * fj_cols(p->result);
     }
     for (int64_t q = 0; st && q < s->s.n_seqs; q++)

@@ -8,6 +8,15 @@
 
 typedef struct fj_session fj_session;
 
+/* What a router said of rows of a pass: k experts of each with their weights, the heaviest first. */
+typedef struct fj_routing {
+    int            layer;
+    const fj_role *router; /* of the MLP or of attention */
+    int64_t        first, n, k; /* rows first ... first+n-1 of the call */
+    const int32_t *chosen;  /* (n,k) */
+    const float   *weights; /* (n,k) */
+} fj_routing;
+
 typedef struct fj_session_settings {
     int64_t n_ctx;     /* positions a sequence may have; 0: the model's own, at most 4096 */
     int64_t length;    /* positions that sequences are expected to reach: longrope chooses by it; 0: n_ctx */
@@ -17,6 +26,8 @@ typedef struct fj_session_settings {
     int     stop_layer; /* fj_session_hidden: how many layers; -1 all */
     bool    wants_hidden; /* hidden states instead of logits */
     const fj_adapter *adapter; /* may be NULL */
+    void  (*routed)(void *context, const fj_routing *r); /* told after each pass, for each router; NULL: nobody wants to know */
+    void   *routed_context;
 } fj_session_settings;
 
 /* The model, adapter, pool and kernels must outlive the session. FJ_ERR_MEMORY says what was asked for. */

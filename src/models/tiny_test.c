@@ -182,3 +182,24 @@ void tiny_close(tiny *t)
     fj_arena_free(t->arena);
     *t = (tiny){ 0 };
 }
+
+void tiny_open_mixture(tiny *t)
+{
+    static const char *const dense[] = { "gate_proj", "up_proj", "down_proj" };
+    char name[96];
+    tiny_open(t, "{\"model_type\":\"mixtral\",\"num_local_experts\":3,\"num_experts_per_tok\":2}", FJ_NAMING_HF,
+              &fj_f32);
+    for (int layer = 0; layer < TINY_LAYERS; layer++) {
+        for (size_t i = 0; i < FJ_LEN(dense); i++) {
+            (void)snprintf(name, sizeof name, "model.layers.%d.mlp.%s.weight", layer, dense[i]);
+            tiny_drop(t, name);
+        }
+        (void)snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.gate.weight", layer);
+        tiny_add(t, name, &fj_f32, fj_shape_2(TINY_EXPERTS, TINY_MODEL));
+        for (int i = 0; i < 3 * TINY_EXPERTS; i++) {
+            (void)snprintf(name, sizeof name, "model.layers.%d.block_sparse_moe.experts.%d.w%d.weight", layer, i / 3,
+                           i % 3 + 1);
+            tiny_add(t, name, &fj_f32, i % 3 == 1 ? fj_shape_2(TINY_MODEL, TINY_FF) : fj_shape_2(TINY_FF, TINY_MODEL));
+        }
+    }
+}

@@ -15,6 +15,7 @@ enum {
     TINY_HEAD = 16,
     TINY_FF = 96,
     TINY_VOCAB = 50,
+    TINY_EXPERTS = 3,
     TINY_MOST = 64
 };
 
@@ -29,6 +30,8 @@ typedef struct tiny {
 /* keys: members that are set over the usual ones, as JSON ("{\"attention_bias\": true}"); NULL for none. Matrices are of type `dtype`
  * (their rows are 64 and 96 values, or 256), vectors f32. With GGUF naming the names are GGUF's and rows of q and k are permuted. */
 void tiny_open(tiny *t, const char *keys, fj_naming naming, const fj_dtype *dtype);
+/* A Mixtral: the llama with experts for MLPs, two of three for a row. */
+void tiny_open_mixture(tiny *t);
 void tiny_close(tiny *t);
 
 fj_tensor *tiny_tensor(tiny *t, const char *name);

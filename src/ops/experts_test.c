@@ -21,12 +21,19 @@ static fj_value *logits_of(op_rig *rig, bool learn)
 
 static fj_route route_of(op_rig *rig, bool learn, double order)
 {
-    return fj_route_rows(op_graph(rig), logits_of(rig, learn), K, order);
+    return fj_route_rows(op_graph(rig), logits_of(rig, learn), K, order, NULL);
 }
 
 static void record_route(op_rig *rig)
 {
     op_seen(rig, route_of(rig, true, rig->c->data ? *(const double *)rig->c->data : 0).weights);
+}
+
+static const uint8_t not_all[E] = { 1, 0, 1, 1, 0 };
+
+static void record_masked(op_rig *rig)
+{
+    op_seen(rig, fj_route_rows(op_graph(rig), logits_of(rig, true), K, 0, not_all).weights);
 }
 
 static void record_gather(op_rig *rig)
@@ -96,7 +103,7 @@ static void record_balance(op_rig *rig)
     fj_graph *g = op_graph(rig);
     fj_value *z[2] = { logits_of(rig, true), logits_of(rig, true) }, *load = NULL, *weight;
     for (int i = 0; i < 2; i++) {
-        fj_route route = fj_route_rows(g, z[i], K, 1);
+        fj_route route = fj_route_rows(g, z[i], K, 1, NULL);
         load = fj_expert_load(g, load, z[i], &route);
     }
     weight = op_floats(rig, FJ_FIXED, fj_shape_1(1), 3);
@@ -106,6 +113,9 @@ static void record_balance(op_rig *rig)
 static const double one = 1, two = 2;
 static const stored q8 = { &fj_q8_0, false }, q8_packed = { &fj_q8_0, true }, half = { &fj_bf16, false };
 
+const op_case op_case_route_masked = {
+    .name = "route, not all experts", .op = &fj_op_route, .record = record_masked, .rows = ROWS, .is_rowwise = true
+};
 const op_case op_case_route = {
     .name = "route", .op = &fj_op_route, .record = record_route, .rows = ROWS, .is_rowwise = true
 };
@@ -170,17 +180,20 @@ static void choice(const float *z, double order, int *chosen, double *w)
 
 TEST(route_weighs_the_largest_as_the_order_says)
 {
-    const op_case *cases[] = { &op_case_route, &op_case_route_one, &op_case_route_two };
-    for (int order = 0; order < 3; order++) {
+    const op_case *cases[] = { &op_case_route, &op_case_route_one, &op_case_route_two, &op_case_route_masked };
+    for (size_t c = 0; c < FJ_LEN(cases); c++) {
         op_rig rig;
-        op_rig_open(&rig, cases[order], OP_DIRECT);
+        int order = c == 3 ? 0 : (int)c;
+        op_rig_open(&rig, cases[c], OP_DIRECT);
         (void)op_forward(&rig);
         for (int r = 0; r < ROWS; r++) {
             float z[E], wanted[K];
             double w[K];
             int chosen[K];
             for (int e = 0; e < E; e++)
-                z[e] = 0.25f * numbers(&rig.learned[0])[r * E + e] + numbers(&rig.fixed[0])[r * E + e];
+                z[e] = c == 3 && !not_all[e]
+                           ? -INFINITY
+                           : 0.25f * numbers(&rig.learned[0])[r * E + e] + numbers(&rig.fixed[0])[r * E + e];
             choice(z, order, chosen, w);
             for (int k = 0; k < K; k++)
                 wanted[k] = (float)w[k];
@@ -202,7 +215,7 @@ TEST(route_takes_the_lowest_index_among_equals_and_sorts_by_expert_and_row)
     fj_graph *g = fj_graph_new(&err);
     fj_value *logits = fj_graph_external(g, "z", &fj_f32, FJ_ROWS, fj_shape_2(4, 3));
     logits->data = z;
-    fj_route route = fj_route_rows(g, logits, 2, 1);
+    fj_route route = fj_route_rows(g, logits, 2, 1, NULL);
     fj_value *outs[] = { route.chosen, route.place, route.offsets };
     int32_t *to[] = { chosen, place, offsets };
     for (int i = 0; i < 3; i++) {
@@ -312,7 +325,7 @@ TEST(expert_linear_refuses_stacks_that_do_not_fit)
              *x = fj_graph_external(g, "x", &fj_f32, FJ_ROWS, fj_shape_2(4, 2 * 8)),
              *w = fj_graph_external(g, "experts.weight", &fj_f32, FJ_FIXED, stack_of(6, 8)),
              *narrow = fj_graph_external(g, "narrow.weight", &fj_f32, FJ_FIXED, stack_of(6, 7));
-    fj_route route = fj_route_rows(g, z, 2, 1);
+    fj_route route = fj_route_rows(g, z, 2, 1, NULL);
     (void)fj_expert_linear(g, x, &route, w);
     CHECK(err.status == FJ_ERR_SHAPE);
     CHECK_TEXT(err.message, "expert_linear: 'experts.weight' has 5 experts, 3 were to choose from");
@@ -320,7 +333,7 @@ TEST(expert_linear_refuses_stacks_that_do_not_fit)
     (void)fj_expert_linear(g, x, &route, narrow);
     CHECK_TEXT(err.message, "expert_linear: 'narrow.weight' takes 7 values, slots have 8");
     err = (fj_err){ 0 };
-    (void)fj_route_rows(g, z, 4, 1);
+    (void)fj_route_rows(g, z, 4, 1, NULL);
     CHECK_TEXT(err.message, "route: 4 of 3 experts");
     fj_graph_free(g);
 }

@@ -104,8 +104,9 @@ typedef struct fj_route {
     fj_value *weights, *chosen, *place; /* (N,k): f32, expert i32, sorted slot i32 */
     fj_value *offsets;                  /* (E+1) i32: where each expert's slots begin */
 } fj_route;
-/* norm_order: the weights of a row are divided by their norm of that order; 0: softmax over all experts as it is. */
-fj_route  fj_route_rows(fj_graph *g, fj_value *logits, int64_t k, double norm_order);
+/* norm_order: the weights of a row are divided by their norm of that order; 0: softmax over all experts as it is. allowed: a flag for each
+ * expert, borrowed, whether it may be taken, as if the router had no row for the others; NULL: all. */
+fj_route  fj_route_rows(fj_graph *g, fj_value *logits, int64_t k, double norm_order, const uint8_t *allowed);
 fj_value *fj_spread_rows(fj_graph *g, fj_value *x, const fj_route *route);   /* (N,D) -> sorted slots (N,k*D) */
 fj_value *fj_sort_slots(fj_graph *g, fj_value *x, const fj_route *route);    /* (N,k*D) by row -> sorted */
 fj_value *fj_unsort_slots(fj_graph *g, fj_value *x, const fj_route *route);  /* sorted -> by row */

@@ -53,6 +53,7 @@ static const op_case *const cases[] = {
     &op_case_rope_half,
     &op_case_rope_pairs,
     &op_case_route,
+    &op_case_route_masked,
     &op_case_route_one,
     &op_case_route_two,
     &op_case_scale,

@@ -2,9 +2,11 @@
  * The choice of experts: p = softmax(logits) over E, the K largest are chosen, the lowest index first among equals, and weigh
  *   w_k = p_k                               norm order 0
  *   w_k = p_k / (sum_chosen p^o)^(1/o)      norm order o (1: the softmax over the chosen alone)
+ * Of experts that may not be taken the logits count as minus infinity, in both.
  * The slots (row, k) are sorted by (expert, row): place[row,k] is where a slot stands, offsets[e] where expert e's begin. N rows
  * have N*K sorted slots, so a value of sorted rows is (N, K*D), and its memory K*N rows of D.
- * in: logits (N,E)   out: w (N,K), chosen (N,K) i32, place (N,K) i32, offsets (E+1) i32   attr: K, norm order
+ * in: logits (N,E)   out: w (N,K), chosen (N,K) i32, place (N,K) i32, offsets (E+1) i32   attr: K, norm order   extra: E flags of uint8_t, which may be
+ * taken, or NULL: all
  *
  * Gradient, the choice held constant: order 0 dz_j = p_j (g_j - sum_i p_i g_i), g = dw at the chosen, else 0;
  * order o dz_j = w_j g_j - w_j^o sum_i w_i g_i over the chosen. */
@@ -18,9 +20,12 @@ enum { ROWS = 16 };
 static fj_status infer(fj_node *node, fj_err *err)
 {
     const fj_value *z = node->in[0];
-    int64_t k = (int64_t)node->attr[0], e = fj_cols(z);
-    if (k < 1 || k > e)
-        return fj_fail(err, FJ_ERR_SHAPE, "route: %lld of %lld experts", (long long)k, (long long)e);
+    int64_t k = (int64_t)node->attr[0], e = fj_cols(z), most = 0;
+    const uint8_t *allowed = node->extra;
+    for (int64_t j = 0; j < e; j++)
+        most += !allowed || allowed[j];
+    if (k < 1 || k > most)
+        return fj_fail(err, FJ_ERR_SHAPE, "route: %lld of %lld experts", (long long)k, (long long)most);
     for (int i = 0; i < 3; i++) {
         node->out[i]->extent = z->extent;
         node->out[i]->shape = fj_shape_2(z->shape.dim[0], k);
@@ -34,7 +39,7 @@ static fj_status infer(fj_node *node, fj_err *err)
 static size_t scratch(const fj_node *node, const fj_run *run)
 {
     (void)run;
-    return (size_t)fj_cols(node->rule < 0 ? node->in[0] : node->fwd->in[0]) * sizeof(float);
+    return 2 * (size_t)fj_cols(node->rule < 0 ? node->in[0] : node->fwd->in[0]) * sizeof(float);
 }
 
 static int phases(const fj_run *run, const fj_node *node)
@@ -58,11 +63,23 @@ static int32_t next_largest(const float *z, int64_t n, int32_t last)
     return best;
 }
 
+/* A row's logits; where not all experts may be taken a copy, in `to`. */
+static const float *logits_of(const fj_node *f, int64_t row, float *to)
+{
+    int64_t e = fj_cols(f->in[0]);
+    const float *z = (const float *)f->in[0]->data + row * e;
+    const uint8_t *allowed = f->extra;
+    for (int64_t j = 0; allowed && j < e; j++)
+        to[j] = allowed[j] ? z[j] : -INFINITY;
+    return allowed ? to : z;
+}
+
+/* p: 2 E floats of scratch */
 static void choose(const fj_run *run, const fj_node *node, int64_t row, float *p)
 {
     int64_t k = (int64_t)node->attr[0], e = fj_cols(node->in[0]);
     double order = node->attr[1], sum = 0;
-    const float *z = (const float *)node->in[0]->data + row * e;
+    const float *z = logits_of(node, row, p + e);
     float *w = (float *)node->out[0]->data + row * k;
     int32_t *chosen = (int32_t *)node->out[1]->data + row * k, last = -1;
     float all = run->k->exp_row(p, z, 1.0f, run->k->max_row(z, e), e);
@@ -112,7 +129,7 @@ static void d_row(const fj_run *run, const fj_node *node, int64_t row, float *dz
 {
     const fj_node *f = node->fwd;
     int64_t k = (int64_t)f->attr[0], e = fj_cols(f->in[0]);
-    const float *z = (const float *)f->in[0]->data + row * e, *w = (const float *)f->out[0]->data + row * k;
+    const float *z = logits_of(f, row, dz + e), *w = (const float *)f->out[0]->data + row * k;
     const float *g = (const float *)node->dout[0]->data + row * k;
     const int32_t *chosen = (const int32_t *)f->out[1]->data + row * k;
     float sum = run->k->dot_row(w, g, k);
@@ -151,9 +168,9 @@ const fj_op fj_op_route = {
     .backward = { { .gives = 1, .reads_in = 1, .reads_out = 3, .work = { NULL, parts, d_logits, NULL, scratch } } },
 };
 
-fj_route fj_route_rows(fj_graph *g, fj_value *logits, int64_t k, double norm_order)
+fj_route fj_route_rows(fj_graph *g, fj_value *logits, int64_t k, double norm_order, const uint8_t *allowed)
 {
     double attr[] = { (double)k, norm_order };
-    fj_node *n = fj_graph_add(g, &fj_op_route, &logits, 1, 4, attr, 2, NULL);
+    fj_node *n = fj_graph_add(g, &fj_op_route, &logits, 1, 4, attr, 2, allowed);
     return (fj_route){ .k = k, .weights = n->out[0], .chosen = n->out[1], .place = n->out[2], .offsets = n->out[3] };
 }
