@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "cli/commands.h"
 #include "cli/print.h"
+#include "formats/formats.h"
 #include "train/run.h"
 
 typedef struct settings {
@@ -75,14 +76,7 @@ static fj_status find_recipe(const settings *s, const fj_recipe **out, fj_err *e
 /* A folder may have its configuration alone. */
 static bool has_weights(const char *model)
 {
-    static const char *const names[] = { "model.safetensors", "model.safetensors.index.json" };
-    bool found = !fj_path_is_dir(model);
-    for (size_t i = 0; i < FJ_LEN(names) && !found; i++) {
-        char *path = fj_path_join(model, names[i]);
-        found = path && fj_path_exists(path);
-        free(path);
-    }
-    return found;
+    return !fj_path_is_dir(model) || fj_weights_in_folder(model);
 }
 
 typedef struct planned {

@@ -8,11 +8,15 @@
 #include "base/map.h"
 #include "tensor/source.h"
 
-/* ---- safetensors ------------------------------------------------------------------------------------------------ */
+/* ---- folders ---------------------------------------------------------------------------------------------------- */
 
-/* A folder with config.json and model.safetensors or model.safetensors.index.json with its shards. Shards named by the index
- * are mapped, others (consolidated.safetensors) ignored. FJ_ERR_FORMAT. *out is closed by the caller (out->close). */
-fj_status fj_safetensors_open_folder(const char *folder, fj_source **out, fj_err *err);
+/* A folder with config.json and, the first that is there: model.safetensors, its index with shards, pytorch_model.bin, its index
+ * with shards. Shards named by the index are mapped, others (consolidated.safetensors) ignored. FJ_ERR_FORMAT. *out is closed by
+ * the caller (out->close). */
+fj_status fj_weights_open_folder(const char *folder, fj_source **out, fj_err *err);
+bool      fj_weights_in_folder(const char *folder); /* whether there are any of these files */
+
+/* ---- safetensors ------------------------------------------------------------------------------------------------ */
 
 /* One .safetensors file with a config of the caller's (may be NULL: then an empty object). Takes a reference of config. */
 fj_status fj_safetensors_open_file(const char *path, fj_json *config, fj_source **out, fj_err *err);
@@ -29,6 +33,14 @@ fj_status fj_safetensors_add(fj_safetensors_writer *w, const void *data, size_t 
 fj_status fj_safetensors_commit(fj_safetensors_writer *w, fj_err *err); /* frees w, also on failure; FJ_ERR_ARG when not all bytes came */
 void      fj_safetensors_abort(fj_safetensors_writer *w);               /* accepts NULL */
 fj_status fj_safetensors_write(const char *path, const fj_tensor *list, size_t n, const fj_json *metadata, fj_err *err); /* all at once */
+
+/* ---- PyTorch ---------------------------------------------------------------------------------------------------- */
+
+/* A state dict as torch.save writes it, also inside a training checkpoint (of its "state_dict", "model", …). Nothing in the file is run:
+ * FJ_ERR_FORMAT names what its pickle asks for beyond tensors. Tensors that are no contiguous part of the file are copied. config as
+ * for safetensors. */
+fj_status fj_torch_open_file(const char *path, fj_json *config, fj_source **out, fj_err *err);
+fj_status fj_torch_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err); /* for fuzzing */
 
 /* ---- GGUF ------------------------------------------------------------------------------------------------------- */
 

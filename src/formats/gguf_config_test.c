@@ -100,7 +100,7 @@ TEST(gguf_and_safetensors_of_one_model_hold_the_same_bytes)
     fj_err err = { 0 };
     fj_source *gguf = NULL, *hf = NULL;
     CHECK_OK(fj_gguf_open(test_golden("gguf/smollm-tied.gguf"), &gguf, &err));
-    CHECK_OK(fj_safetensors_open_folder(test_golden("decoders/smollm-tied"), &hf, &err));
+    CHECK_OK(fj_weights_open_folder(test_golden("decoders/smollm-tied"), &hf, &err));
     static const char *const same[][2] = { { "token_embd.weight", "model.embed_tokens.weight" },
                                            { "blk.1.attn_v.weight", "model.layers.1.self_attn.v_proj.weight" },
                                            { "blk.0.ffn_down.weight", "model.layers.0.mlp.down_proj.weight" } };

@@ -241,7 +241,7 @@ TEST(safetensors_opens_a_folder_of_shards_and_nothing_but_them)
     char *folder = kept(test_temporary("shards"));
     make_shards(folder, "{\"metadata\":{\"total_size\":8},"
                         "\"weight_map\":{\"b\":\"model-2.safetensors\",\"a\":\"model-1.safetensors\"}}");
-    CHECK_OK(fj_safetensors_open_folder(folder, &s, &err));
+    CHECK_OK(fj_weights_open_folder(folder, &s, &err));
     CHECK(s->count(s) == 2 && s->find(s, "a") && s->find(s, "b"));
     CHECK_TEXT(fj_json_string(fj_json_get(s->config, "model_type"), ""), "x");
     s->will_need(s, s->find(s, "a"));
@@ -278,7 +278,7 @@ TEST(safetensors_says_what_is_wrong_with_an_index)
         fj_err err = { 0 };
         fj_source *s = NULL;
         make_shards(folder, cases[i][0]);
-        CHECK(fj_safetensors_open_folder(folder, &s, &err) == FJ_ERR_FORMAT && !s);
+        CHECK(fj_weights_open_folder(folder, &s, &err) == FJ_ERR_FORMAT && !s);
         const char *at = strstr(err.message, ".index.json: ");
         CHECK(at && !strncmp(err.message, folder, strlen(folder)));
         CHECK_TEXT(at + strlen(".index.json: "), cases[i][1]);
@@ -293,7 +293,7 @@ TEST(safetensors_refuses_a_tensor_that_two_shards_have)
     char *folder = kept(test_temporary("twice"));
     make_shards(folder, "{\"weight_map\":{\"a\":\"model-1.safetensors\",\"b\":\"model-2.safetensors\"}}");
     shard_in_folder(folder, "model-2.safetensors", "a");
-    CHECK(fj_safetensors_open_folder(folder, &s, &err) == FJ_ERR_FORMAT && !s);
+    CHECK(fj_weights_open_folder(folder, &s, &err) == FJ_ERR_FORMAT && !s);
     CHECK(strstr(err.message, "model-2.safetensors: 'a' is in another file of the model too"));
     free(folder);
 }
@@ -304,18 +304,21 @@ TEST(safetensors_says_what_a_folder_lacks)
     fj_source *s = NULL;
     char *folder = kept(test_temporary("lacking"));
     CHECK_OK(fj_make_dirs(folder, &err));
-    CHECK(fj_safetensors_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
+    CHECK(fj_weights_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
     CHECK(strstr(err.message, "lacking: no config.json"));
     in_folder(folder, "config.json", "[]", 2);
-    CHECK(fj_safetensors_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
+    CHECK(fj_weights_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
     CHECK(strstr(err.message, "config.json: not an object"));
     in_folder(folder, "config.json", "{}", 2);
-    CHECK(fj_safetensors_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
-    CHECK(strstr(err.message, "lacking: no model.safetensors and no model.safetensors.index.json"));
-    CHECK_TEXT(err.hint, "a model folder has config.json and its weights as safetensors");
+    CHECK(fj_weights_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
+    CHECK(strstr(err.message, "lacking: no model.safetensors, no pytorch_model.bin and no index of either"));
+    CHECK_TEXT(err.hint, "a model folder has config.json and its weights as safetensors or pytorch_model.bin");
+    in_folder(folder, "consolidated.00.pth", "", 0);
+    CHECK(fj_weights_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
+    CHECK_TEXT(err.hint, "consolidated.00.pth is Meta's own form; get the same model in Hugging Face's");
     in_folder(folder, "pytorch_model.bin", "", 0);
-    CHECK(fj_safetensors_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
-    CHECK_TEXT(err.hint, "pytorch_model.bin is PyTorch's form; this build reads safetensors");
+    CHECK(fj_weights_open_folder(folder, &s, &err) == FJ_ERR_FORMAT);
+    CHECK(strstr(err.message, "pytorch_model.bin: not PyTorch's: the file is empty"));
     free(folder);
 }
 

@@ -137,7 +137,7 @@ static void check_resolved(const char *model, fj_status wanted, const char *mess
     bool is_folder = false;
     CHECK(fj_resolve(model, &is_folder, &err) == wanted && err.status == wanted);
     CHECK_TEXT(err.message, message);
-    CHECK(strstr(err.hint, "MODEL is a folder with config.json, safetensors and tokenizer files, or a .gguf file"));
+    CHECK(strstr(err.hint, "MODEL is a folder with config.json, weights and tokenizer files, or a .gguf file"));
 }
 
 TEST(model_names_that_are_no_files_say_what_is_accepted)

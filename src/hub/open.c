@@ -31,7 +31,7 @@ static fj_status open_folder(fj_bundle *b, int what, fj_err *err)
     fj_json *tokenizer_config = NULL;
     fj_status st = FJ_OK;
     if (what & FJ_OPEN_WEIGHTS) {
-        st = fj_safetensors_open_folder(b->path, &b->source, err);
+        st = fj_weights_open_folder(b->path, &b->source, err);
         if (st)
             return st == FJ_ERR_FORMAT ? fj_folder_advise(b->path, err) : st;
         b->config = fj_json_share(b->source->config);

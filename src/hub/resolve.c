@@ -5,7 +5,7 @@
 #include "base/map.h"
 #include "hub/hub_internal.h"
 
-#define FORMS "MODEL is a folder with config.json, safetensors and tokenizer files, or a .gguf file"
+#define FORMS "MODEL is a folder with config.json, weights and tokenizer files, or a .gguf file"
 
 /* "smollm:135m": a name and a tag, no path. */
 static bool is_catalogue_name(const char *model)

@@ -11,17 +11,19 @@ fj_status fj_adapter_open_folder(const fj_model *m, const char *folder, fj_adapt
     fj_source *tensors = NULL;
     fj_json *config = NULL;
     char *config_path = fj_path_join(folder, "adapter_config.json"),
-         *path = fj_path_join(folder, "adapter_model.safetensors");
+         *path = fj_path_join(folder, "adapter_model.safetensors"), *old = fj_path_join(folder, "adapter_model.bin");
+    bool is_old = path && old && !fj_path_exists(path) && fj_path_exists(old);
     fj_status st = FJ_OK;
-    if (!config_path || !path)
+    if (!config_path || !path || !old)
         st = fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
-    else if (!fj_path_exists(config_path) || !fj_path_exists(path)) {
+    else if (!fj_path_exists(config_path) || !(is_old || fj_path_exists(path))) {
         st = fj_fail(err, FJ_ERR_FORMAT, "%s: no adapter_config.json with adapter_model.safetensors", folder);
         (void)fj_hint(err, "an adapter is a folder as PEFT and forja train write it");
     } else
         st = fj_json_load(config_path, &config, err);
     if (!st)
-        st = fj_safetensors_open_file(path, NULL, &tensors, err);
+        st = is_old ? fj_torch_open_file(old, NULL, &tensors, err)
+                    : fj_safetensors_open_file(path, NULL, &tensors, err);
     if (!st)
         st = fj_adapter_open(m, config, tensors, folder, out, err);
     if (tensors)
@@ -29,6 +31,7 @@ fj_status fj_adapter_open_folder(const fj_model *m, const char *folder, fj_adapt
     fj_json_free(config);
     free(config_path);
     free(path);
+    free(old);
     return st;
 }
 

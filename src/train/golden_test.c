@@ -51,7 +51,7 @@ static void open_case(golden *g, const char *name)
     fj_err err = { 0 };
     *g = (golden){ .expected = file(name, "expected") };
     (void)snprintf(path, sizeof path, "decoders/%s", name);
-    CHECK_OK(fj_safetensors_open_folder(test_golden(path), &g->source, &err));
+    CHECK_OK(fj_weights_open_folder(test_golden(path), &g->source, &err));
     CHECK_OK(fj_model_open(g->source, &g->m, &err));
     const fj_tensor *ids = g->expected->find(g->expected, "input_ids");
     CHECK(ids && ids->dtype == &fj_i64);

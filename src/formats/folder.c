@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The weights of a Hugging Face folder, in whichever form it has them. */
+#include <stdlib.h>
+
+#include "formats/formats.h"
+#include "formats/shards.h"
+
+static const fj_shard_kind *const kinds[] = { &fj_shard_safetensors,
+                                              &fj_shard_torch }; /* the first that is there is read */
+
+static fj_status no_weights(const char *folder, fj_err *err)
+{
+    char *path = fj_path_join(folder, "consolidated.00.pth");
+    (void)fj_fail(err, FJ_ERR_FORMAT, "%s: no model.safetensors, no pytorch_model.bin and no index of either", folder);
+    (void)fj_hint(err, path && fj_path_exists(path)
+                           ? "consolidated.00.pth is Meta's own form; get the same model in Hugging Face's"
+                           : "a model folder has config.json and its weights as safetensors or pytorch_model.bin");
+    free(path);
+    return err->status;
+}
+
+fj_status fj_weights_open_folder(const char *folder, fj_source **out, fj_err *err)
+{
+    char *config_path = fj_path_join(folder, "config.json");
+    fj_json *config = NULL;
+    bool found = false;
+    fj_status st = FJ_OK;
+    if (!config_path)
+        st = fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
+    else if (!fj_path_exists(config_path))
+        st = fj_fail(err, FJ_ERR_FORMAT, "%s: no config.json", folder);
+    else
+        st = fj_json_load(config_path, &config, err);
+    if (!st && !fj_json_is_object(config))
+        st = fj_fail(err, FJ_ERR_FORMAT, "%s: not an object", config_path);
+    for (size_t i = 0; !st && !found && i < FJ_LEN(kinds); i++)
+        st = fj_shards_open_folder(kinds[i], folder, config, &found, out, err);
+    if (!st && !found)
+        st = no_weights(folder, err);
+    fj_json_free(config);
+    free(config_path);
+    return st;
+}
+
+bool fj_weights_in_folder(const char *folder)
+{
+    bool found = false;
+    for (size_t i = 0; i < 2 * FJ_LEN(kinds) && !found; i++) {
+        char *path = fj_path_join(folder, i % 2 ? kinds[i / 2]->index : kinds[i / 2]->one);
+        found = path && fj_path_exists(path);
+        free(path);
+    }
+    return found;
+}
