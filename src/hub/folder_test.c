@@ -153,8 +153,9 @@ TEST(model_names_that_are_no_files_say_what_is_accepted)
     CHECK(!is_folder);
     check_resolved("hf:org/name", FJ_ERR_USAGE,
                    "'hf:org/name': this build opens folders and .gguf files, not names of the hub");
-    check_resolved("smollm:135m", FJ_ERR_USAGE,
-                   "'smollm:135m': this build opens folders and .gguf files, not names of a catalogue");
+    check_resolved(
+        "smollm:135m", FJ_ERR_USAGE,
+        "'smollm:135m' is HuggingFaceTB/SmolLM-135M-Instruct on the hub: this build opens folders and .gguf files");
     check_resolved("no/such:thing", FJ_ERR_FORMAT, "no such file or folder: 'no/such:thing'");
     check_resolved("", FJ_ERR_FORMAT, "no such file or folder: ''");
     free(file);
