@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * forja plan: the memory that a run will take, before it starts. */
-#include "plan/plan.h"
+#include "cli/plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/map.h"
-#include "cli/commands.h"
 #include "cli/print.h"
 #include "formats/formats.h"
+#include "hub/catalogue.h"
 #include "train/run.h"
 
 typedef struct settings {
@@ -22,8 +22,8 @@ typedef struct settings {
 } settings;
 
 static const fj_option options[] = {
-    { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL,
-      "folder or .gguf file; or a run's YAML: that very run", 0, 0, 0 },
+    { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), "",
+      "folder, .gguf file or name of the catalogue (no weights are needed); or a run's YAML: that very run", 0, 0, 0 },
     { "KEY=VALUE", NULL, FJ_OPT_REST, offsetof(settings, overrides), NULL, "keys that replace the YAML's", 0, 0, 0 },
     { "method", "NAME", FJ_OPT_TEXT, offsetof(settings, method), "run", "what is done with the model", 0, 0, 0,
       "run|lora|full" },
@@ -40,7 +40,8 @@ static const fj_option options[] = {
     { "bf16", NULL, FJ_OPT_FLAG, offsetof(settings, bf16), NULL, "train with 16-bit products", 0, 0, 0 },
     { "no-repack", NULL, FJ_OPT_FLAG, offsetof(settings, no_repack), NULL, "run with weights as they lie in the file",
       0, 0, 0 },
-    { "table", NULL, FJ_OPT_FLAG, offsetof(settings, table), NULL, "every method at every width, side by side", 0, 0,
+    { "table", NULL, FJ_OPT_FLAG, offsetof(settings, table), NULL,
+      "every method at every width, side by side; without MODEL the guide's hardware table beside forja's plans", 0, 0,
       0 },
     { 0 },
 };
@@ -80,64 +81,71 @@ static bool has_weights(const char *model)
 }
 
 typedef struct planned {
-    fj_bundle *bundle;
+    fj_bundle *bundle; /* NULL for a model of the catalogue */
+    fj_json *config;
     fj_model *model;
 } planned;
 
+/* A name of the catalogue leaves p->config; any other name leaves it NULL. */
+static fj_status find_row(const char *name, const fj_recipe **recipe, planned *p, fj_err *err)
+{
+    fj_catalogue c;
+    if (fj_path_exists(name))
+        return FJ_OK;
+    fj_status st = fj_catalogue_open(&c, err);
+    const fj_catalogue_row *row = st ? NULL : fj_catalogue_find(&c, name);
+    if (row && !row->runs) {
+        st = fj_fail(err, FJ_ERR_FORMAT, "%s: models of the family %s are not built yet, so there is nothing to plan",
+                     row->name, row->family);
+    } else if (row) {
+        p->config = fj_json_share((fj_json *)(uintptr_t)row->config);
+        if (!*recipe && row->type)
+            *recipe = fj_recipe_by_name(row->type);
+    }
+    fj_catalogue_close(&c);
+    return st;
+}
+
 static fj_status open_planned(const settings *s, const fj_recipe *recipe, planned *p, fj_err *err)
 {
+    fj_status found = find_row(s->model, &recipe, p, err);
+    if (found)
+        return found;
+    if (p->config)
+        return recipe ? fj_plan_model(p->config, recipe, &p->model, err)
+                      : fj_model_describe(p->config, NULL, &p->model, err);
     bool has = has_weights(s->model);
     fj_status st = fj_bundle_open(s->model, has ? FJ_OPEN_ALL : FJ_OPEN_TOKENIZER, &p->bundle, err);
     if (st)
         return st;
     if (!p->bundle->config)
         return fj_fail(err, FJ_ERR_FORMAT, "%s: no config.json", s->model);
+    p->config = fj_json_share(p->bundle->config);
     if (recipe)
-        return fj_plan_model(p->bundle->config, recipe, &p->model, err);
-    return has ? fj_model_open(p->bundle->source, &p->model, err)
-               : fj_model_describe(p->bundle->config, NULL, &p->model, err);
+        return fj_plan_model(p->config, recipe, &p->model, err);
+    return has ? fj_model_open(p->bundle->source, &p->model, err) : fj_model_describe(p->config, NULL, &p->model, err);
 }
 
 static void close_planned(planned *p)
 {
     fj_model_free(p->model);
+    fj_json_free(p->config);
     fj_bundle_close(p->bundle);
 }
 
 /* ---- one plan ------------------------------------------------------------------------------------------------------------------------- */
 
-static fj_status plan_training(const fj_call *call, const fj_model *m, bool is_lora, fj_plan *out, fj_err *err)
-{
-    const settings *s = call->settings;
-    int64_t length = s->length ? s->length : FJ_MIN(m->hp.n_ctx, (int64_t)2048);
-    fj_adapter *adapter = NULL;
-    fj_lora_settings lora = { .target = "all", .rank = s->rank, .alpha = 2 * (double)s->rank };
-    fj_status st = is_lora ? fj_adapter_new(m, &lora, &adapter, err) : FJ_OK;
-    fj_trainer_settings t = { .adapter = adapter,
-                              .has_optimizer = true,
-                              .checkpointing = !s->keep_activations,
-                              .bf16 = s->bf16,
-                              .capacity = { .tokens = s->batch * length,
-                                            .segments = s->batch,
-                                            .targets = s->batch * FJ_MAX(length - 1, (int64_t)1),
-                                            .segment_tokens = length },
-                              .adamw = { .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8 },
-                              .lora_b_rate = 1,
-                              .max_grad_norm = 1 };
-    if (!st)
-        st = fj_plan_training(m, &t, fj_pool_threads(call->rt->pool), &call->rt->kernels, out, err);
-    fj_adapter_free(adapter);
-    return st;
-}
-
 static fj_status plan_model(const fj_call *call, const fj_model *m, const char *method, fj_plan *out, fj_err *err)
 {
     const settings *s = call->settings;
-    if (strcmp(method, "run") != 0)
-        return plan_training(call, m, !strcmp(method, "lora"), out, err);
-    fj_session_settings session = { .n_ctx = s->length, .n_seqs = s->batch, .fast = true, .stop_layer = -1 };
-    return fj_plan_generating(m, &session, !s->no_repack, fj_pool_threads(call->rt->pool), &call->rt->kernels, out,
-                              err);
+    fj_plan_wanted wanted = { .method = method,
+                              .length = s->length,
+                              .batch = s->batch,
+                              .rank = s->rank,
+                              .keeps_activations = s->keep_activations,
+                              .bf16 = s->bf16,
+                              .no_repack = s->no_repack };
+    return fj_plan_method(m, &wanted, fj_pool_threads(call->rt->pool), &call->rt->kernels, out, err);
 }
 
 static fj_status plan_file(const fj_call *call, fj_plan *out, fj_err *err)
@@ -218,7 +226,7 @@ static fj_status plan_cell(const fj_call *call, const planned *p, size_t width, 
     *out = (fj_plan){ 0 };
     if (!strcmp(method, "full") && widths[width].bits < 16)
         return FJ_OK;
-    fj_status st = fj_plan_model(p->bundle->config, fj_recipe_by_name(widths[width].recipe), &m, err);
+    fj_status st = fj_plan_model(p->config, fj_recipe_by_name(widths[width].recipe), &m, err);
     if (!st)
         st = plan_model(call, m, method, out, err);
     fj_model_free(m);
@@ -281,6 +289,14 @@ static fj_status run(const fj_call *call, fj_err *err)
     const fj_recipe *recipe;
     planned p = { 0 };
     fj_plan plan = { 0 };
+    if (!s->model && s->table) {
+        fj_plan_wanted asked = { .length = s->length ? s->length : 2048, .batch = s->batch, .rank = s->rank };
+        return fj_plan_print_guide(call, &asked, s->common.json, err);
+    }
+    if (!s->model) {
+        (void)fj_fail(err, FJ_ERR_USAGE, "plan: MODEL is missing");
+        return fj_hint(err, "forja models lists names; forja plan --table takes none");
+    }
     if (is_run_file(s->model)) {
         fj_status planned_file = plan_file(call, &plan, err);
         return planned_file ? planned_file : print_plan(call, &plan, err);

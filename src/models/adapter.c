@@ -94,15 +94,18 @@ static int64_t half_size(const fj_lora *l, bool is_b)
     return fj_shape_count(&shape);
 }
 
-static fj_status add_pair(fj_adapter *a, const fj_weight *w, int64_t rank, fj_err *err)
+/* is_planned: without its halves. */
+static fj_status add_pair(fj_adapter *a, const fj_weight *w, int64_t rank, bool is_planned, fj_err *err)
 {
     fj_lora *l = &a->items[a->n];
     *l = (fj_lora){ .weight = w, .rank = rank };
     int64_t n = fj_lora_experts(l);
-    l->a = fj_arena_array(a->arena, (size_t)(n * half_size(l, false)), sizeof(float));
-    l->b = fj_arena_array(a->arena, (size_t)(n * half_size(l, true)), sizeof(float));
     l->has = fj_arena_array(a->arena, (size_t)n, sizeof *l->has);
-    if (!l->a || !l->b || !l->has)
+    if (!is_planned) {
+        l->a = fj_arena_array(a->arena, (size_t)(n * half_size(l, false)), sizeof(float));
+        l->b = fj_arena_array(a->arena, (size_t)(n * half_size(l, true)), sizeof(float));
+    }
+    if (!l->has || (!is_planned && (!l->a || !l->b)))
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for an adapter of rank %lld", (long long)rank);
     a->n++;
     return FJ_OK;
@@ -222,14 +225,15 @@ fj_status fj_adapter_new(const fj_model *m, const fj_lora_settings *s, fj_adapte
         const fj_weight *w = &m->weights[i];
         if (!is_adaptable(m, w) || !mark_targets(m, w, targets, n, NULL))
             continue;
-        st = add_pair(a, w, s->rank, err);
+        st = add_pair(a, w, s->rank, s->is_planned, err);
         if (st)
             break;
         fj_lora *l = &a->items[a->n - 1];
         l->scale = s->alpha / (s->use_rslora ? sqrt((double)s->rank) : (double)s->rank);
         l->dropout = s->dropout;
         (void)mark_targets(m, w, targets, n, l->has);
-        init_a(l, s->seed, (uint32_t)i);
+        if (!s->is_planned)
+            init_a(l, s->seed, (uint32_t)i);
     }
     if (st) {
         fj_adapter_free(a);
@@ -356,7 +360,7 @@ static fj_status read_pair(const fj_model *m, fj_adapter *a, const fj_weight *w,
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' without its other half", folder, ta ? name_a : name_b);
     fj_status st = read_rank(config, module, folder, &rank, &scale, err);
     if (!st && !*l) {
-        st = add_pair(a, w, rank, err);
+        st = add_pair(a, w, rank, false, err);
         *l = &a->items[a->n - 1];
         (*l)->scale = scale;
         (*l)->dropout = fj_json_real(fj_json_get(config, "lora_dropout"), 0);

@@ -35,6 +35,7 @@ typedef struct fj_lora_settings {
     int64_t     rank;
     double      alpha, dropout;
     bool        use_rslora;
+    bool        is_planned; /* shapes alone: the halves are NULL */
     uint64_t    seed;
 } fj_lora_settings;
 fj_status fj_adapter_new(const fj_model *m, const fj_lora_settings *s, fj_adapter **out, fj_err *err);

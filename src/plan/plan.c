@@ -2,13 +2,16 @@
  * See plan.h. */
 #include "plan/plan.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
-/* Sums up. Of what the plan counts only an adapter has been touched yet, so the rest of what is resident now is the process. */
-static void add_up(fj_plan *p)
+/* Sums up. Of what the plan counts only an adapter may have been touched yet (so many bytes), so the rest of what is resident now is the
+ * process. */
+static void add_up(fj_plan *p, size_t touched)
 {
     size_t resident = (size_t)fj_resident_bytes();
-    p->process = resident - FJ_MIN(resident, p->adapters);
+    p->process = resident - FJ_MIN(resident, touched);
     p->total = p->weights + p->gradients + p->optimizer + p->adapters + p->activations + p->kv + p->process;
     p->peak = p->total;
 }
@@ -24,7 +27,7 @@ fj_status fj_plan_training(const fj_model *m, const fj_trainer_settings *s, int 
                       .adapters = b.adapters,
                       .activations = b.activations,
                       .n_trained = b.n_trained };
-    add_up(out);
+    add_up(out, s->adapter && s->adapter->items[0].a ? out->adapters : 0);
     return st;
 }
 
@@ -36,8 +39,42 @@ fj_status fj_plan_generating(const fj_model *m, const fj_session_settings *s, bo
     *out = (fj_plan){ .weights = is_repacked ? fj_model_repacked_bytes(m) : fj_model_bytes(m),
                       .activations = b.arena,
                       .kv = b.kv };
-    add_up(out);
+    add_up(out, 0);
     return st;
+}
+
+static fj_status plan_tuning(const fj_model *m, const fj_plan_wanted *w, int n_threads, const fj_kernels *k,
+                             fj_plan *out, fj_err *err)
+{
+    int64_t length = w->length ? w->length : FJ_MIN(m->hp.n_ctx, (int64_t)2048), batch = FJ_MAX(w->batch, (int64_t)1);
+    int64_t rank = w->rank ? w->rank : 8;
+    fj_adapter *adapter = NULL;
+    fj_lora_settings lora = { .target = "all", .rank = rank, .alpha = 2 * (double)rank, .is_planned = true };
+    fj_status st = !strcmp(w->method, "lora") ? fj_adapter_new(m, &lora, &adapter, err) : FJ_OK;
+    fj_trainer_settings t = { .adapter = adapter,
+                              .has_optimizer = true,
+                              .checkpointing = !w->keeps_activations,
+                              .bf16 = w->bf16,
+                              .capacity = { .tokens = batch * length,
+                                            .segments = batch,
+                                            .targets = batch * FJ_MAX(length - 1, (int64_t)1),
+                                            .segment_tokens = length },
+                              .adamw = { .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8 },
+                              .lora_b_rate = 1,
+                              .max_grad_norm = 1 };
+    if (!st)
+        st = fj_plan_training(m, &t, n_threads, k, out, err);
+    fj_adapter_free(adapter);
+    return st;
+}
+
+fj_status fj_plan_method(const fj_model *m, const fj_plan_wanted *w, int n_threads, const fj_kernels *k, fj_plan *out,
+                         fj_err *err)
+{
+    if (strcmp(w->method, "run") != 0)
+        return plan_tuning(m, w, n_threads, k, out, err);
+    fj_session_settings session = { .n_ctx = w->length, .n_seqs = w->batch, .fast = true, .stop_layer = -1 };
+    return fj_plan_generating(m, &session, !w->no_repack, n_threads, k, out, err);
 }
 
 fj_status fj_plan_model(const fj_json *config, const fj_recipe *recipe, fj_model **out, fj_err *err)

@@ -20,6 +20,15 @@ typedef struct fj_plan {
     int64_t n_trained;  /* parameters that learn */
 } fj_plan;
 
+/* What is to be planned, as people ask for it. */
+typedef struct fj_plan_wanted {
+    const char *method; /* run, lora, full */
+    int64_t length;     /* tokens of a row; 0: 4096 to run, 2048 to train, at most the model's own */
+    int64_t batch, rank; /* 0: 1 and 8 */
+    bool keeps_activations, bf16, no_repack;
+} fj_plan_wanted;
+fj_status fj_plan_method(const fj_model *m, const fj_plan_wanted *w, int n_threads, const fj_kernels *k, fj_plan *out, fj_err *err);
+
 /* A training run of these settings. */
 fj_status fj_plan_training(const fj_model *m, const fj_trainer_settings *s, int n_threads, const fj_kernels *k, fj_plan *out,
                            fj_err *err);
