@@ -172,12 +172,12 @@ static const fj_dtype *wanted_type(const mix *m, const fj_recipe_weight *weight)
     if (role == &fj_role_token_embd)
         return m->embd ? m->embd : m->main;
     if (weight->n_experts == 8 && m->main->is_quantized) { /* small beside the experts, and they hurt most */
-        if (role == &fj_role_attn_v || role == &fj_role_attn_k)
+        if (role == &fj_role_attn_v || role == &fj_role_attn_k || role == &fj_role_attn_qkv)
             return &fj_q8_0;
         if (role == &fj_role_attn_output)
             return m->attn_out_of_8 ? m->attn_out_of_8 : by_rule(m, &m->attn_out, weight);
     }
-    if (role == &fj_role_attn_v)
+    if (role == &fj_role_attn_v || role == &fj_role_attn_qkv) /* one matrix of q, k and v is treated as v */
         return type_of_v(m, weight);
     if (role == &fj_role_ffn_down || role == &fj_role_ffn_down_exps)
         return by_rule(m, &m->down, weight);

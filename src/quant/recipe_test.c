@@ -128,6 +128,26 @@ TEST(llama_3_8b_gets_the_types_of_llama_cpp_below_4_bits_too)
     CHECK_TEXT(table("TQ2_0", &m, 0, text), "Q4_K Q6_K TQ2_0 TQ2_0 TQ2_0 TQ2_0 TQ2_0 TQ2_0 TQ2_0");
 }
 
+/* As llama.cpp quantizes a Phi-3 of 32 layers. */
+TEST(one_matrix_of_q_k_and_v_is_treated_as_v)
+{
+    char text[256];
+    CHECK_TEXT(more_layers("Q4_K_M", &fj_role_attn_qkv, 32, text), "0 1 2 3 6 9 12 15 18 21 24 27 28 29 30 31");
+    CHECK_TEXT(more_layers("Q5_K_M", &fj_role_attn_qkv, 32, text), "0 1 2 3 6 9 12 15 18 21 24 27 28 29 30 31");
+    CHECK(type_of("Q4_K_M", &fj_role_attn_qkv, 4, 32, 9216, 3072) == &fj_q4_k);
+    CHECK(type_of("Q3_K_M", &fj_role_attn_qkv, 1, 32, 9216, 3072) == &fj_q5_k);
+    CHECK(type_of("Q3_K_M", &fj_role_attn_qkv, 2, 32, 9216, 3072) == &fj_q4_k);
+    CHECK(type_of("Q3_K_L", &fj_role_attn_qkv, 9, 32, 9216, 3072) == &fj_q5_k);
+    CHECK(type_of("Q4_K_S", &fj_role_attn_qkv, 3, 32, 9216, 3072) == &fj_q5_k);
+    CHECK(type_of("Q4_K_S", &fj_role_attn_qkv, 4, 32, 9216, 3072) == &fj_q4_k);
+    CHECK(type_of("Q2_K", &fj_role_attn_qkv, 9, 32, 9216, 3072) == &fj_q3_k);
+    CHECK(type_of("Q6_K", &fj_role_attn_qkv, 9, 32, 9216, 3072) == &fj_q6_k);
+    fj_recipe_weight of_8 = {
+        .role = &fj_role_attn_qkv, .n_layers = 32, .shape = fj_shape_2(6144, 4096), .n_experts = 8
+    };
+    CHECK(fj_recipe_type(fj_recipe_by_name("Q4_K_M"), &of_8) == &fj_q8_0);
+}
+
 TEST(heads_with_values_of_their_own_do_not_raise_attn_v)
 {
     static const model m = { 4096, 4096, 11008, 32000, 32, 0, false };
