@@ -7,6 +7,7 @@ const fj_command *const fj_commands[] = {
     &fj_command_bench,
     &fj_command_classify,
     &fj_command_doctor,
+    &fj_command_eval,
     &fj_command_export,
     &fj_command_inspect_routing,
     &fj_command_models,
