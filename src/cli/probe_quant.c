@@ -15,7 +15,7 @@ typedef struct settings {
 } settings;
 
 static const fj_option options[] = {
-    { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), NULL, "GGUF type: Q8_0, Q4_K, …", 0, 0, 0 },
+    { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), NULL, "number format: Q8_0, Q4_K, NF4, INT8, …", 0, 0, 0 },
     { "encode", NULL, FJ_OPT_FLAG, offsetof(settings, encode), NULL, "f32 [rows, cols] to `bytes`", 0, 0, 0 },
     { "decode", NULL, FJ_OPT_FLAG, offsetof(settings, decode), NULL, "`bytes` to `values`", 0, 0, 0 },
     { "in", "FILE", FJ_OPT_TEXT, offsetof(settings, in), NULL, "safetensors file with one tensor", 0, 0, 0 },

@@ -20,7 +20,10 @@ enum {
     FJ_ROW_IQ1_M,
     FJ_ROW_IQ1_S,
     FJ_ROW_TQ2_0,
-    FJ_ROW_TQ1_0
+    FJ_ROW_TQ1_0,
+    FJ_ROW_NF4,
+    FJ_ROW_FP4,
+    FJ_ROW_INT8
 };
 
 /* ref: the oracle; fills every row. */

@@ -233,7 +233,8 @@ fj_value *op_weight(op_rig *rig, const fj_dtype *dtype, int64_t rows, int64_t co
     CHECK(numbers);
     test_fill(numbers, rows * cols, seed, 1);
     unsigned char *data = kept(rig, bytes);
-    blocks_of_test(fj_quant_of(dtype), numbers, data, rows * cols);
+    for (int64_t r = 0; r < rows; r++)
+        blocks_of_test(fj_quant_of(dtype), numbers + r * cols, data + (size_t)r * (bytes / (size_t)rows), cols);
     free(numbers);
     *w = (fj_weight){ .name = "weight", .layer = -1, .dtype = dtype, .shape = fj_shape_2(rows, cols), .data = data };
     if (is_packed) {

@@ -23,15 +23,20 @@ typedef struct golden {
     fj_json *header;
 } golden;
 
-static inline bool golden_open(golden *g)
+static inline bool golden_open_file(golden *g, const char *name)
 {
     fj_err   err = { 0 };
     uint64_t len;
     *g = (golden){ 0 };
-    if (fj_file_read(test_golden("quant/blocks.safetensors"), 1 << 20, &g->file, &err) || g->file.len < 8)
+    if (fj_file_read(test_golden(name), 1 << 20, &g->file, &err) || g->file.len < 8)
         return false;
     memcpy(&len, g->file.data, sizeof len);
     return len < g->file.len - 8 && !fj_json_parse(g->file.data + 8, len, "blocks", true, &g->header, &err);
+}
+
+static inline bool golden_open(golden *g)
+{
+    return golden_open_file(g, "quant/blocks.safetensors");
 }
 
 static inline void golden_close(golden *g)
@@ -96,6 +101,32 @@ static inline bool golden_decodes(const fj_quant *q)
     free(got);
     free(want);
     free(blocks);
+    golden_close(&g);
+    return equal;
+}
+
+/* Whether the weight becomes bitsandbytes' bytes, a row at a time, and they its values. */
+static inline bool golden_of_bitsandbytes(const fj_quant *q)
+{
+    golden   g;
+    size_t   len = 0, bytes = 0, values = 0, row = block_bytes(q, GOLDEN_COLS);
+    bool     equal = golden_open_file(&g, "quant/bitsandbytes.safetensors");
+    float   *x = golden_take(&g, NULL, "weight", &len), *want = golden_take(&g, q->dtype->name, "values", &values);
+    uint8_t *blocks = golden_take(&g, q->dtype->name, "blocks", &bytes), *got = malloc(8 * row);
+    float    y[GOLDEN_COLS];
+
+    equal = equal && x && want && blocks && got && len == GOLDEN_VALUES * sizeof *x && values == len && bytes == 8 * row;
+    for (int r = 0; equal && r < 8; r++) {
+        q->encode(x + r * GOLDEN_COLS, got + (size_t)r * row, GOLDEN_COLS, NULL);
+        q->decode(blocks + (size_t)r * row, y, GOLDEN_COLS);
+        equal = memcmp(got + (size_t)r * row, blocks + (size_t)r * row, row) == 0;
+        for (int i = 0; i < GOLDEN_COLS; i++)
+            equal = equal && y[i] == want[r * GOLDEN_COLS + i];
+    }
+    free(got);
+    free(blocks);
+    free(want);
+    free(x);
     golden_close(&g);
     return equal;
 }

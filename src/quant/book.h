@@ -10,11 +10,13 @@ enum { FJ_BOOK_MOST = 16 };
 
 typedef struct fj_book {
     int   n;
-    float level[FJ_BOOK_MOST]; /* rising, the first below 0, the last above; codes are their indices */
+    float level[FJ_BOOK_MOST]; /* in rising order, the first below 0, the last above; codes are their indices */
 } fj_book;
 
 extern const fj_book fj_book_iq4; /* 16 levels of IQ4_NL and IQ4_XS: dense around 0 */
 extern const fj_book fj_book_e2m1; /* 15 levels of MXFP4, doubled: 0 1 2 3 4 6 8 12 and their negatives */
+extern const fj_book fj_book_nf4; /* 16 levels of NF4: quantiles of a normal distribution */
+extern const fj_book fj_book_fp4; /* 16 levels of FP4, 0 twice: a code for each sign. Source of both: bitsandbytes, get_4bit_type */
 
 /* As fj_fit_sums with q the nearest level; rr is the error alone. */
 fj_sums fj_book_sums(const float *x, const float *w, int n, float scale, const fj_book *book);

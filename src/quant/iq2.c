@@ -9,9 +9,10 @@
  *              8 bytes: bits 8, 9 of the entries of 4 groups, lower first; 8 bytes: scales as IQ2_XS
  *
  * value = d * (0.5 + s) / 4 * level, negative where its sign bit is set.  Source: ggml's block_iq2_xxs …; the gguf package.
- * Read only: writing them well needs an importance matrix and a search over the book. */
+ * IQ2_XS is written too (iq2_xs_encode.c), the others are only read. */
 
 #include "quant/grids.h"
+#include "quant/iq2.h"
 #include "quant/quant_internal.h"
 
 enum { VALUES = 256, GROUP = 8, GROUPS = 32 };
@@ -84,6 +85,7 @@ const fj_quant fj_quant_iq2_xxs = {
 const fj_quant fj_quant_iq2_xs = {
     .dtype = &fj_iq2_xs,
     .decode = decode_xs,
+    .encode = fj_iq2_xs_encode,
     .about = "2.3125 bits, 256 values: 8 at a time from a book of 512",
 };
 

@@ -19,6 +19,45 @@ TEST(iq2_s_reads_the_values_that_the_gguf_package_reads)
     CHECK(golden_decodes(&fj_quant_iq2_s));
 }
 
+TEST(iq2_xs_loses_less_than_ggml)
+{
+    for (int pair = 0; pair < 4; pair++)
+        CHECK(golden_ratio(&fj_quant_iq2_xs, pair, false) < 0.99);
+}
+
+TEST(iq2_xs_loses_less_than_ggml_with_an_importance_matrix)
+{
+    for (int pair = 0; pair < 4; pair++)
+        CHECK(golden_ratio(&fj_quant_iq2_xs, pair, true) < 0.9);
+}
+
+TEST(iq2_xs_spends_its_error_where_importance_is_low)
+{
+    CHECK(importance_gain(&fj_quant_iq2_xs) < 0.9);
+}
+
+TEST(iq2_xs_keeps_zeros_and_constants)
+{
+    CHECK(constant_error(&fj_quant_iq2_xs, 0) == 0);
+    CHECK(constant_error(&fj_quant_iq2_xs, 0.75f) < 0.02);
+    CHECK(constant_error(&fj_quant_iq2_xs, -3.1f) < 0.02);
+}
+
+TEST(iq2_xs_gives_finite_values_for_any_finite_values)
+{
+    CHECK(extremes_stay_finite(&fj_quant_iq2_xs));
+}
+
+TEST(iq2_xs_survives_nan_and_infinity)
+{
+    CHECK(survives_what_is_not_finite(&fj_quant_iq2_xs));
+}
+
+TEST(iq2_xs_works_at_odd_addresses_and_touches_nothing_else)
+{
+    CHECK(odd_addresses_work(&fj_quant_iq2_xs));
+}
+
 TEST(iq2_xxs_block_by_hand)
 {
     float y[256];

@@ -16,8 +16,9 @@ typedef struct fj_quant {
      * make infinite or NaN is so. */
     void (*decode)(const void *src, float *dst, int64_t n);
     /* Nearest blocks of n finite values, deterministic. importance: n weights >= 0 for the error of each column (imatrix), or
-     * NULL. Byte-equal to ggml's reference for Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 TQ1_0 TQ2_0 without importance; at most its error for
-     * the others. NULL for the types that are only read: IQ1, IQ2, IQ3. */
+     * NULL. Byte-equal to ggml's reference for Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 TQ1_0 TQ2_0 without importance, to bitsandbytes for NF4
+     * FP4 INT8; at most ggml's error for
+     * the others; INT8 takes the n values for one row. NULL for the types that are only read: IQ1, IQ3, IQ2 but for IQ2_XS. */
     void (*encode)(const float *src, void *dst, int64_t n, const float *importance);
     const char *about; /* one line for help: "4.5 bits, 32 values share a scale" */
 } fj_quant;

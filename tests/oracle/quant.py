@@ -10,7 +10,7 @@ TYPE.bytes          (8,B)   u8: the weight as the gguf package writes it, checke
 TYPE.random_bytes   (6,B)   u8: blocks of any codes and scales
 TYPE.random_values  (6,n)   f32: what the gguf package reads from them
 metadata            versions; rms.TYPE and weighted.TYPE: errors that ggml's reference encoder leaves on the whole weight,
-                    one number a pair of rows (FIT; weighted: with the importance given to it)
+                    one number a pair of rows (FIT and GIVEN; weighted: with the importance given to it)
 ggml itself comes as the shared library inside pywhispercpp's wheel.
 """
 import ctypes
@@ -26,6 +26,7 @@ import numpy as np
 
 PLAIN = ['Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'TQ1_0', 'TQ2_0']
 FIT = ['Q4_K', 'Q5_K', 'Q6_K', 'Q2_K', 'Q3_K', 'IQ4_NL', 'IQ4_XS', 'MXFP4']
+GIVEN = ['IQ2_XS']  # ggml writes it with an importance matrix only: rms is that of equal weights
 READ = ['IQ3_S', 'IQ3_XXS', 'IQ2_S', 'IQ2_XS', 'IQ2_XXS', 'IQ1_M', 'IQ1_S']
 ORDER = PLAIN[:5] + FIT + PLAIN[5:] + READ
 HALVES = {'Q8_0': [0], 'Q4_0': [0], 'Q5_0': [0], 'Q4_1': [0, 2], 'Q5_1': [0, 2],  # where scales lie in a block
@@ -103,8 +104,9 @@ def main(path):
         if name in PLAIN:
             tensors[name + '.bytes'] = gguf.quantize(x, kind)
             assert (tensors[name + '.bytes'] == ggml_bytes(encode, name, x)).all(), name
-        elif name in FIT:
-            metadata['rms.' + name] = errors(x, gguf.dequantize(ggml_bytes(encode, name, x), kind), np.float64(1))
+        elif name in FIT + GIVEN:
+            equal = np.ones(512, np.float32) if name in GIVEN else None
+            metadata['rms.' + name] = errors(x, gguf.dequantize(ggml_bytes(encode, name, x, equal), kind), np.float64(1))
             y = gguf.dequantize(ggml_bytes(encode, name, x, importance), kind)
             metadata['weighted.' + name] = errors(x, y, importance.astype(np.float64))
         tensors[name + '.random_bytes'] = random_blocks(rng, name)

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "kernels/kernels_internal.h"
+#include "quant/book.h"
 #include "quant/grids.h"
+#include "quant/nf4.h"
 
 INLINE float half_at(const uint8_t *p)
 {
@@ -142,6 +144,47 @@ static void decode_mxfp4(const void *src, float *dst, int64_t n)
         float scale;
         memcpy(&scale, &bits, sizeof scale);
         put_nibbles(dst, block + 1, scale, e2m1_levels);
+    }
+}
+
+/* ---- scales in float: NF4, FP4, INT8 ---------------------------------------------------------------- */
+
+INLINE float f32_at(const uint8_t *p)
+{
+    float x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+INLINE void decode_4_bit(const float values[16], const uint8_t *block, float *dst, int64_t n)
+{
+    for (; n > 0; n -= 64, block += 36, dst += 64) {
+        v16 scale = v16_set1(f32_at(block));
+        for (int i = 0; i < 4; i++)
+            v16_store(dst + 16 * i, v16_mul(scale, v16_look_up(values, i16_load_nibbles(block + 4 + 8 * i))), 16);
+    }
+}
+
+static void decode_nf4(const void *src, float *dst, int64_t n)
+{
+    decode_4_bit(fj_book_nf4.level, src, dst, n);
+}
+
+static void decode_fp4(const void *src, float *dst, int64_t n)
+{
+    decode_4_bit(fj_fp4_values, src, dst, n);
+}
+
+static void decode_int8(const void *src, float *dst, int64_t n)
+{
+    const v16 part = v16_set1(7.874015718698502e-3f);
+    const uint8_t *block = src;
+    for (; n > 0; n -= 64, block += 68, dst += 64) {
+        v16 scale = v16_set1(f32_at(block));
+        for (int i = 0; i < 64; i += 16) {
+            v16 q = v16_of_int(i16_load_signed(block + 4 + i));
+            v16_store(dst + i, v16_mul(v16_mul(q, scale), part), 16);
+        }
     }
 }
 
@@ -300,6 +343,9 @@ static void init_decode(fj_kernels *k)
     k->decode_row[FJ_ROW_IQ4_NL] = decode_iq4_nl;
     k->decode_row[FJ_ROW_IQ4_XS] = decode_iq4_xs;
     k->decode_row[FJ_ROW_MXFP4] = decode_mxfp4;
+    k->decode_row[FJ_ROW_NF4] = decode_nf4;
+    k->decode_row[FJ_ROW_FP4] = decode_fp4;
+    k->decode_row[FJ_ROW_INT8] = decode_int8;
     k->decode_row[FJ_ROW_IQ3_S] = decode_iq3_s;
     k->decode_row[FJ_ROW_IQ3_XXS] = decode_iq3_xxs;
     k->decode_row[FJ_ROW_IQ2_S] = decode_iq2_s;

@@ -15,6 +15,22 @@ INLINE i16 i16_load_bytes(const uint8_t *p)
     return (i16){ _mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)) };
 }
 
+INLINE i16 i16_load_signed(const uint8_t *p)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return (i16){ _mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)) };
+}
+
+/* The 16 halves of 8 bytes, high before low. */
+INLINE i16 i16_load_nibbles(const uint8_t *p)
+{
+    const __m256i shift = _mm256_set_epi32(0, 4, 0, 4, 0, 4, 0, 4), low = _mm256_set1_epi32(15);
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)p), twice = _mm_unpacklo_epi8(bytes, bytes);
+    __m256i first = _mm256_cvtepu8_epi32(twice), second = _mm256_cvtepu8_epi32(_mm_srli_si128(twice, 8));
+    return (i16){ _mm256_and_si256(_mm256_srlv_epi32(first, shift), low),
+                  _mm256_and_si256(_mm256_srlv_epi32(second, shift), low) };
+}
+
 INLINE i16 i16_pair(uint32_t a, uint32_t b)
 {
     return (i16){ _mm256_set1_epi32((int)a), _mm256_set1_epi32((int)b) };

@@ -12,6 +12,20 @@ INLINE i16 i16_load_bytes(const uint8_t *p)
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
+INLINE i16 i16_load_signed(const uint8_t *p)
+{
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+
+/* The 16 halves of 8 bytes, high before low. */
+INLINE i16 i16_load_nibbles(const uint8_t *p)
+{
+    const __m512i shift = _mm512_set_epi32(0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4);
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)p);
+    __m512i twice = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes));
+    return _mm512_and_si512(_mm512_srlv_epi32(twice, shift), _mm512_set1_epi32(15));
+}
+
 /* a in lanes 0…7, b in lanes 8…15. */
 INLINE i16 i16_pair(uint32_t a, uint32_t b)
 {
