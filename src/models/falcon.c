@@ -126,6 +126,7 @@ const fj_family fj_family_falcon = {
     .ignored = ignored,
     .prefix = "transformer.",
     .is_tied = true,
+    .has_falcon_recipe = true,
     .hparams = hparams,
     .block = block,
 };

@@ -170,6 +170,7 @@ typedef struct fj_family {
     const char *const    *ignored;     /* substrings of tensors that files carry and nobody needs; NULL at the end */
     const char           *prefix;      /* of Hugging Face's names; files without it are read too, and written as they were */
     bool                  is_tied;     /* what an absent tie_word_embeddings means */
+    bool                  has_falcon_recipe; /* see fj_recipe_weight */
     /* Reads config.json's vocabulary. naming says whose bytes the weights are. FJ_ERR_FORMAT names the key that is wrong. */
     fj_status (*hparams)(const fj_json *config, fj_naming naming, fj_hparams *out, fj_err *err);
     fj_value *(*embed)(fj_build *b);   /* NULL: the rows of token_embd, times embd_scale */

@@ -90,7 +90,8 @@ fj_status fj_plan_model(const fj_json *config, const fj_recipe *recipe, fj_model
                                                 : fj_shape_2(w->shape.dim[w->shape.rank - 2], fj_shape_cols(&w->shape)),
                                    .n_experts = (int)(*out)->hp.n_experts,
                                    .tied_output = (*out)->hp.is_tied,
-                                   .n_shared_heads = (int)((*out)->hp.n_heads / FJ_MAX(1, (*out)->hp.n_kv_heads)) };
+                                   .n_shared_heads = (int)((*out)->hp.n_heads / FJ_MAX(1, (*out)->hp.n_kv_heads)),
+                                   .is_falcon = (*out)->family->has_falcon_recipe };
         if (w->shape.rank > 1)
             w->dtype = fj_recipe_type(recipe, &about);
     }

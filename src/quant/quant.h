@@ -55,6 +55,7 @@ typedef struct fj_recipe_weight {
     bool           tied_output;     /* token_embd that is the head too */
     int            n_experts;
     int            n_shared_heads; /* heads that share a key and a value; 0 when not known */
+    bool           is_falcon;      /* llama.cpp's exceptions for it: 8 bits for the head, fewer for what adds to the residual */
 } fj_recipe_weight;
 
 /* The type this weight gets, fallback for the row length included (2.3). Never NULL. */

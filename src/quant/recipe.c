@@ -63,7 +63,10 @@ typedef struct mix {
     const fj_dtype *head; /* output, or token_embd that is the head too */
     rule v, down, attn_out;
     const fj_dtype *embd;          /* token_embd that is not the head; NULL: main */
-    const fj_dtype *attn_out_of_8; /* attn_output when there are 8 experts; NULL: as in others */
+    const fj_dtype *attn_out_of_8; /* attn_output when there are 8 experts; NULL: main */
+    rule falcon_down;              /* of Falcon; where NULL: down */
+    const fj_dtype *falcon_first;  /* its down of the first sixteenth; NULL: as falcon_down says */
+    const fj_dtype *falcon_out;    /* its attn_output; NULL: main */
 } mix;
 
 /* clang-format off */
@@ -74,18 +77,22 @@ static const mix mixes[] = {
       .v = { half_of_layers, &fj_q6_k }, .down = { half_of_layers, &fj_q6_k } },
     { { "Q5_K_S", 16, 5.5, "5.6 bits: Q5_K" }, &fj_q5_k, &fj_q6_k },
     { { "Q4_K_M", 15, 4.5, "4.9 bits: Q4_K, in part Q6_K; usual" }, &fj_q4_k, &fj_q6_k,
-      .v = { half_of_layers, &fj_q6_k }, .down = { half_of_layers, &fj_q6_k }, .attn_out_of_8 = &fj_q5_k },
+      .v = { half_of_layers, &fj_q6_k }, .down = { half_of_layers, &fj_q6_k }, .attn_out_of_8 = &fj_q5_k,
+      .falcon_down = { half_of_layers, &fj_q5_k }, .falcon_first = &fj_q6_k },
     { { "Q4_K_S", 14, 4.5, "4.7 bits: Q4_K, in small part Q5_K" }, &fj_q4_k, &fj_q6_k,
-      .v = { first_four, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .attn_out_of_8 = &fj_q5_k },
+      .v = { first_four, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .attn_out_of_8 = &fj_q5_k,
+      .falcon_down = { all_layers } },
     { { "IQ4_NL", 25, 4.5, "4.7 bits: uneven levels, any rows that 32 divides" }, &fj_iq4_nl, &fj_q6_k,
       .v = { where_shared, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .attn_out_of_8 = &fj_q5_k },
     { { "IQ4_XS", 30, 4.25, "4.5 bits: uneven levels, near Q4_K_S" }, &fj_iq4_xs, &fj_q6_k,
       .v = { where_shared, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .attn_out_of_8 = &fj_q5_k },
     { { "Q3_K_L", 13, 3.4375, "4.3 bits: Q3_K, in part Q5_K" }, &fj_q3_k, &fj_q6_k,
-      .v = { all_layers, &fj_q5_k }, .down = { all_layers, &fj_q5_k }, .attn_out = { all_layers, &fj_q5_k } },
+      .v = { all_layers, &fj_q5_k }, .down = { all_layers, &fj_q5_k }, .attn_out = { all_layers, &fj_q5_k },
+      .falcon_down = { all_layers, &fj_q4_k }, .falcon_out = &fj_q4_k },
     { { "Q3_K_M", 12, 3.4375, "4.0 bits: Q3_K, in part Q4_K; loss is noticeable" }, &fj_q3_k, &fj_q6_k,
       .v = { first_two, &fj_q5_k, &fj_q4_k }, .down = { first_sixteenth, &fj_q5_k, &fj_q4_k },
-      .attn_out = { all_layers, &fj_q4_k }, .attn_out_of_8 = &fj_q5_k },
+      .attn_out = { all_layers, &fj_q4_k }, .attn_out_of_8 = &fj_q5_k,
+      .falcon_down = { half_of_layers, &fj_q4_k }, .falcon_first = &fj_q5_k },
     { { "Q3_K_S", 11, 3.4375, "3.6 bits: Q3_K; large loss" }, &fj_q3_k, &fj_q6_k, .attn_out_of_8 = &fj_q5_k },
     { { "Q2_K", 10, 2.625, "3.2 bits: Q2_K, in part Q3_K; very large loss" }, &fj_q2_k, &fj_q6_k,
       .v = { where_shared, &fj_q4_k, &fj_q3_k }, .down = { all_layers, &fj_q3_k }, .attn_out = { all_layers, &fj_q3_k },
@@ -162,26 +169,41 @@ static const fj_dtype *type_of_v(const mix *m, const fj_recipe_weight *weight)
     return is_small_v(weight) && (type == &fj_q3_k || type == &fj_q4_k) ? &fj_q5_k : type;
 }
 
+static const fj_dtype *type_of_down(const mix *m, const fj_recipe_weight *weight)
+{
+    if (!weight->is_falcon || !m->falcon_down.where)
+        return by_rule(m, &m->down, weight);
+    return m->falcon_first && first_sixteenth(weight) ? m->falcon_first : by_rule(m, &m->falcon_down, weight);
+}
+
+static const fj_dtype *type_of_attn_out(const mix *m, const fj_recipe_weight *weight)
+{
+    const fj_dtype *type = by_rule(m, &m->attn_out, weight);
+    if (weight->is_falcon)
+        type = m->falcon_out;
+    else if (weight->n_experts == 8)
+        type = m->attn_out_of_8;
+    return type ? type : m->main;
+}
+
 static const fj_dtype *wanted_type(const mix *m, const fj_recipe_weight *weight)
 {
     const fj_role *role = weight->role;
     if (role == &fj_role_output || (role == &fj_role_token_embd && weight->tied_output)) {
         /* llama.cpp: rows that the mix's own block does not divide send the head to Q8_0 at once */
-        return m->main->is_quantized && weight->shape.dim[1] % m->main->block_len != 0 ? &fj_q8_0 : m->head;
+        bool is_apart = weight->is_falcon || weight->shape.dim[1] % m->main->block_len != 0;
+        return m->main->is_quantized && is_apart ? &fj_q8_0 : m->head;
     }
     if (role == &fj_role_token_embd)
         return m->embd ? m->embd : m->main;
-    if (weight->n_experts == 8 && m->main->is_quantized) { /* small beside the experts, and they hurt most */
-        if (role == &fj_role_attn_v || role == &fj_role_attn_k || role == &fj_role_attn_qkv)
-            return &fj_q8_0;
-        if (role == &fj_role_attn_output)
-            return m->attn_out_of_8 ? m->attn_out_of_8 : by_rule(m, &m->attn_out, weight);
-    }
+    if (weight->n_experts == 8 && m->main->is_quantized && /* small beside the experts, and they hurt most */
+        (role == &fj_role_attn_v || role == &fj_role_attn_k || role == &fj_role_attn_qkv))
+        return &fj_q8_0;
     if (role == &fj_role_attn_v || role == &fj_role_attn_qkv) /* one matrix of q, k and v is treated as v */
         return type_of_v(m, weight);
     if (role == &fj_role_ffn_down || role == &fj_role_ffn_down_exps)
-        return by_rule(m, &m->down, weight);
-    return role == &fj_role_attn_output ? by_rule(m, &m->attn_out, weight) : m->main;
+        return type_of_down(m, weight);
+    return role == &fj_role_attn_output ? type_of_attn_out(m, weight) : m->main;
 }
 
 const fj_dtype *fj_recipe_type(const fj_recipe *recipe, const fj_recipe_weight *weight)

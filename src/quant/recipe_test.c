@@ -51,7 +51,7 @@ TEST(half_of_the_layers_get_more_bits)
 typedef struct model {
     int64_t d_model, d_kv, d_ff, n_vocab;
     int n_layers, n_experts;
-    bool is_tied;
+    bool is_tied, is_falcon;
 } model;
 
 static const char *table(const char *recipe, const model *m, int layer, char text[256])
@@ -77,6 +77,7 @@ static const char *table(const char *recipe, const model *m, int layer, char tex
             .tied_output = m->is_tied,
             .n_experts = m->n_experts,
             .n_shared_heads = (int)(m->d_model / m->d_kv),
+            .is_falcon = m->is_falcon,
         };
         if (rows[i].role == &fj_role_output && m->is_tied)
             continue;
@@ -196,13 +197,31 @@ TEST(eight_experts_raise_the_small_weights_of_attention)
     CHECK_TEXT(table("Q5_K_M", &m, 0, text), "Q5_K Q6_K Q5_K Q8_0 Q8_0 Q5_K Q5_K Q5_K Q6_K");
     CHECK_TEXT(table("Q6_K", &m, 4, text), "Q6_K Q6_K Q6_K Q8_0 Q8_0 Q6_K Q6_K Q6_K Q6_K");
     CHECK_TEXT(table("Q4_0", &m, 4, text), "Q4_0 Q6_K Q4_0 Q8_0 Q8_0 Q4_0 Q4_0 Q4_0 Q4_0");
-    CHECK_TEXT(table("Q3_K_L", &m, 4, text), "Q3_K Q6_K Q3_K Q8_0 Q8_0 Q5_K Q3_K Q3_K Q5_K");
+    CHECK_TEXT(table("Q3_K_L", &m, 4, text), "Q3_K Q6_K Q3_K Q8_0 Q8_0 Q3_K Q3_K Q3_K Q5_K");
     CHECK_TEXT(table("Q3_K_M", &m, 4, text), "Q3_K Q6_K Q3_K Q8_0 Q8_0 Q5_K Q3_K Q3_K Q4_K");
     CHECK_TEXT(table("Q2_K", &m, 4, text), "Q2_K Q6_K Q2_K Q8_0 Q8_0 Q5_K Q2_K Q2_K Q3_K");
     CHECK_TEXT(table("Q2_K_S", &m, 4, text), "Q2_K Q6_K Q2_K Q8_0 Q8_0 Q2_K Q2_K Q2_K Q2_K");
     CHECK_TEXT(table("IQ4_NL", &m, 4, text), "IQ4_NL Q6_K IQ4_NL Q8_0 Q8_0 Q5_K IQ4_NL IQ4_NL IQ4_NL");
     CHECK_TEXT(table("F16", &m, 4, text), "F16 F16 F16 F16 F16 F16 F16 F16 F16");
     CHECK_TEXT(table("Q4_K_M", &nine, 4, text), "Q4_K Q6_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K");
+}
+
+/* Rows: the embedding that is the head, q k v o, gate up down. */
+TEST(falcon_gets_the_types_of_llama_cpp)
+{
+    static const model m = { 4096, 4096, 16384, 65024, 32, 0, true, true };
+    char text[256];
+    CHECK_TEXT(table("Q4_K_M", &m, 1, text), "Q8_0 Q4_K Q4_K Q6_K Q4_K Q4_K Q4_K Q6_K");
+    CHECK_TEXT(table("Q4_K_M", &m, 2, text), "Q8_0 Q4_K Q4_K Q6_K Q4_K Q4_K Q4_K Q5_K");
+    CHECK_TEXT(table("Q4_K_M", &m, 4, text), "Q8_0 Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K Q4_K");
+    CHECK_TEXT(table("Q4_K_S", &m, 0, text), "Q8_0 Q4_K Q4_K Q5_K Q4_K Q4_K Q4_K Q4_K");
+    CHECK_TEXT(table("Q5_K_M", &m, 0, text), "Q8_0 Q5_K Q5_K Q6_K Q5_K Q5_K Q5_K Q6_K");
+    CHECK_TEXT(table("Q3_K_M", &m, 1, text), "Q8_0 Q3_K Q3_K Q5_K Q3_K Q3_K Q3_K Q5_K");
+    CHECK_TEXT(table("Q3_K_M", &m, 2, text), "Q8_0 Q3_K Q3_K Q4_K Q3_K Q3_K Q3_K Q4_K");
+    CHECK_TEXT(table("Q3_K_M", &m, 4, text), "Q8_0 Q3_K Q3_K Q4_K Q3_K Q3_K Q3_K Q3_K");
+    CHECK_TEXT(table("Q3_K_L", &m, 4, text), "Q8_0 Q3_K Q3_K Q5_K Q4_K Q3_K Q3_K Q4_K");
+    CHECK_TEXT(table("Q2_K", &m, 4, text), "Q8_0 Q2_K Q2_K Q3_K Q2_K Q2_K Q2_K Q3_K");
+    CHECK_TEXT(table("F16", &m, 4, text), "F16 F16 F16 F16 F16 F16 F16 F16");
 }
 
 TEST(eighty_layers_with_shared_heads_raise_attn_v)

@@ -40,7 +40,8 @@ static const fj_dtype *choose(const fj_model *m, const fj_weight *w, const fj_re
                            .shape = fj_shape_2(w->shape.dim[w->shape.rank - 2], fj_shape_cols(&w->shape)),
                            .n_experts = (int)m->hp.n_experts,
                            .tied_output = m->hp.is_tied && w->role == &fj_role_token_embd,
-                           .n_shared_heads = (int)(m->hp.n_heads / FJ_MAX(1, m->hp.n_kv_heads)) };
+                           .n_shared_heads = (int)(m->hp.n_heads / FJ_MAX(1, m->hp.n_kv_heads)),
+                           .is_falcon = m->family->has_falcon_recipe };
     return fj_recipe_type(recipe, &r);
 }
 
