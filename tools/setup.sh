@@ -35,6 +35,7 @@ needs_build() {
     library libpopt-dev popt
     library libedit-dev libedit
     library libssl-dev libcrypto
+    library libcurl4-openssl-dev libcurl
 }
 
 needs_test() {

@@ -7,48 +7,63 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct fj_sha256 {
+struct fj_digest {
     EVP_MD_CTX *context;
 };
 
-fj_sha256 *fj_sha256_new(void)
+static fj_digest *new_digest(const EVP_MD *kind)
 {
-    fj_sha256 *h = malloc(sizeof *h);
+    fj_digest *h = malloc(sizeof *h);
     if (!h)
         return NULL;
     h->context = EVP_MD_CTX_new();
-    if (h->context && EVP_DigestInit_ex(h->context, EVP_sha256(), NULL) == 1)
+    if (h->context && EVP_DigestInit_ex(h->context, kind, NULL) == 1)
         return h;
     EVP_MD_CTX_free(h->context);
     free(h);
     return NULL;
 }
 
-void fj_sha256_add(fj_sha256 *h, const void *data, size_t len)
+fj_digest *fj_sha256_new(void)
+{
+    return new_digest(EVP_sha256());
+}
+
+fj_digest *fj_git_blob_new(uint64_t len)
+{
+    char header[32];
+    int n = snprintf(header, sizeof header, "blob %llu", (unsigned long long)len);
+    fj_digest *h = new_digest(EVP_sha1());
+    if (h)
+        fj_digest_add(h, header, (size_t)n + 1); /* with its NUL */
+    return h;
+}
+
+void fj_digest_add(fj_digest *h, const void *data, size_t len)
 {
     if (len)
         (void)EVP_DigestUpdate(h->context, data, len);
 }
 
-void fj_sha256_end(fj_sha256 *h, char hex[65])
+void fj_digest_end(fj_digest *h, char hex[65])
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
     unsigned len = 0;
     (void)EVP_DigestFinal_ex(h->context, digest, &len);
     EVP_MD_CTX_free(h->context);
     free(h);
-    for (unsigned i = 0; i < 32; i++)
+    for (unsigned i = 0; i < len; i++)
         (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
 void fj_sha256_of(const void *data, size_t len, char hex[65])
 {
-    fj_sha256 *h = fj_sha256_new();
+    fj_digest *h = fj_sha256_new();
     memset(hex, 0, 65);
     if (!h)
         return;
-    fj_sha256_add(h, data, len);
-    fj_sha256_end(h, hex);
+    fj_digest_add(h, data, len);
+    fj_digest_end(h, hex);
 }
 
 /* Eight bytes at a time through a multiply-and-fold; the constants are odd and random-looking, nothing more. */

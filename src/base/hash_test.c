@@ -10,14 +10,25 @@ TEST(sha256_gives_the_published_digests) /* FIPS 180-2, appendix B */
     CHECK_TEXT(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     fj_sha256_of("abc", 3, hex);
     CHECK_TEXT(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    fj_sha256 *h = fj_sha256_new();
+    fj_digest *h = fj_sha256_new();
     for (int i = 0; i < 1000; i++) {
         char piece[1000];
         memset(piece, 'a', sizeof piece);
-        fj_sha256_add(h, piece, sizeof piece);
+        fj_digest_add(h, piece, sizeof piece);
     }
-    fj_sha256_end(h, hex);
+    fj_digest_end(h, hex);
     CHECK_TEXT(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(git_names_files_by_their_length_and_bytes) /* git hash-object */
+{
+    char hex[65];
+    fj_digest_end(fj_git_blob_new(0), hex);
+    CHECK_TEXT(hex, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+    fj_digest *h = fj_git_blob_new(6);
+    fj_digest_add(h, "hello\n", 6);
+    fj_digest_end(h, hex);
+    CHECK_TEXT(hex, "ce013625030ba8dba906f756967f9e9ca394464a");
 }
 
 TEST(hash64_depends_on_every_byte_the_length_and_the_seed)

@@ -10,7 +10,7 @@
 
 extern const fj_command fj_command_bench, fj_command_classify, fj_command_doctor, fj_command_eval, fj_command_export,
     fj_command_inspect_routing, fj_command_models, fj_command_plan, fj_command_probe_grads,
-    fj_command_probe_hidden, fj_command_probe_logits, fj_command_probe_quant, fj_command_quantize, fj_command_run,
+    fj_command_probe_hidden, fj_command_probe_logits, fj_command_probe_quant, fj_command_pull, fj_command_quantize, fj_command_run,
     fj_command_tokenize, fj_command_train, fj_command_version;
 
 /* --n-experts-used and --experts, a group of several commands. */
@@ -29,6 +29,12 @@ fj_status fj_parse_ids(const char *text, struct fj_arena *arena, int32_t **ids, 
 
 /* A list of ids as JSON; NULL without memory. */
 fj_json *fj_json_of_ids(const int32_t *ids, size_t n);
+
+/* The path of a MODEL, for free(): of the hub's models the place in the cache, where they are fetched to if need be, with a bar. */
+fj_status fj_call_fetch(const fj_call *call, const char *model, char **path, fj_err *err);
+
+/* Sees to it that the base model of a run's YAML is on the disk, so that fj_train_run_open finds it. */
+fj_status fj_call_fetch_base(const fj_call *call, const char *file, const fj_list *overrides, fj_err *err);
 
 /* Prints a JSON value on stdout with a newline, and frees it. NULL is FJ_ERR_MEMORY. */
 fj_status fj_print_json(fj_json *value, int indent, fj_err *err);

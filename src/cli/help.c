@@ -60,7 +60,10 @@ void fj_help_all(int width, fj_str *out)
     for (const fj_command *const *c = fj_commands; *c; c++)
         add_row(out, (*c)->name, (*c)->summary, 18, width);
     fj_str_add_char(out, '\n');
-    wrap(out, "MODEL is a folder in Hugging Face form or a .gguf file. forja COMMAND --help says more.", 0, 0, width);
+    wrap(out,
+         "MODEL is a folder in Hugging Face form, a .gguf file, or hf:org/name[@revision][:file], fetched when it is "
+         "needed. forja COMMAND --help says more.",
+         0, 0, width);
 }
 
 static bool is_positional(const fj_option *o)

@@ -12,7 +12,7 @@
 #include "base/cpu.h"
 #include "base/map.h"
 #include "base/str.h"
-#include "cli/command.h"
+#include "cli/commands.h"
 #include "cli/print.h"
 
 /* Ctrl-C: the one flag that a signal handler may set. Twice ends the process. */
@@ -121,6 +121,35 @@ static fj_status print_help(const fj_command *c, fj_err *err)
     return st;
 }
 
+/* A name of the hub becomes a path in the arena. */
+static fj_status resolve(const fj_call *call, const char **model, fj_arena *arena, fj_err *err)
+{
+    char *path = NULL;
+    if (!*model || fj_path_exists(*model) || !fj_model_is_remote(*model))
+        return FJ_OK;
+    fj_status st = fj_call_fetch(call, *model, &path, err);
+    if (!st)
+        *model = fj_arena_text(arena, path, strlen(path));
+    free(path);
+    return st || *model ? st : fj_fail(err, FJ_ERR_MEMORY, "no memory for the options");
+}
+
+/* The arguments called MODEL. */
+static fj_status resolve_models(const fj_call *call, void *settings, fj_arena *arena, fj_err *err)
+{
+    fj_status st = FJ_OK;
+    for (const fj_option *o = call->command->options; o && o->name && !st; o++) {
+        void *at = (char *)settings + o->offset;
+        if (strcmp(o->name, "MODEL") != 0)
+            continue;
+        if (o->kind == FJ_OPT_ARG)
+            st = resolve(call, at, arena, err);
+        for (size_t i = 0; o->kind == FJ_OPT_REST && i < ((fj_list *)at)->n && !st; i++)
+            st = resolve(call, &((fj_list *)at)->items[i], arena, err);
+    }
+    return st;
+}
+
 static fj_status run_command(const fj_command *c, int argc, const char **argv, fj_err *err)
 {
     fj_runtime rt = { 0 };
@@ -136,6 +165,8 @@ static fj_status run_command(const fj_command *c, int argc, const char **argv, f
     } else if (!st) {
         st = open_runtime(common, &rt, err);
         fj_call call = { .command = c, .rt = &rt, .settings = settings, .given = given };
+        if (!st && !c->keeps_names)
+            st = resolve_models(&call, settings, arena, err);
         if (!st)
             st = c->run(&call, err);
         if (!st && (fflush(stdout) || ferror(stdout)))

@@ -152,7 +152,9 @@ static fj_status plan_file(const fj_call *call, fj_plan *out, fj_err *err)
 {
     const settings *s = call->settings;
     fj_train_run r;
-    fj_status st = fj_train_run_open(s->model, s->overrides.items, s->overrides.n, call->rt->log, &r, err);
+    fj_status st = fj_call_fetch_base(call, s->model, &s->overrides, err);
+    if (!st)
+        st = fj_train_run_open(s->model, s->overrides.items, s->overrides.n, call->rt->log, &r, err);
     if (st)
         return st;
     st = fj_plan_training(r.opened.model, &r.settings, fj_pool_threads(call->rt->pool), &call->rt->kernels, out, err);

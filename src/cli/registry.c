@@ -16,6 +16,7 @@ const fj_command *const fj_commands[] = {
     &fj_command_probe_hidden,
     &fj_command_probe_logits,
     &fj_command_probe_quant,
+    &fj_command_pull,
     &fj_command_quantize,
     &fj_command_run,
     &fj_command_tokenize,

@@ -201,7 +201,9 @@ static fj_status run(const fj_call *call, fj_err *err)
     fj_plan plan = { 0 };
     if (s->explain)
         return explain(call, err);
-    fj_status st = fj_train_run_open(s->file, s->overrides.items, s->overrides.n, call->rt->log, &r, err);
+    fj_status st = fj_call_fetch_base(call, s->file, &s->overrides, err);
+    if (!st)
+        st = fj_train_run_open(s->file, s->overrides.items, s->overrides.n, call->rt->log, &r, err);
     if (st)
         return st;
     if (s->show_rows > 0) {

@@ -280,17 +280,17 @@ static fj_status split(loading *l, fj_dataset *d, fj_err *err)
     return st;
 }
 
-static void hash_rows(fj_sha256 *h, const fj_row *rows, int64_t n)
+static void hash_rows(fj_digest *h, const fj_row *rows, int64_t n)
 {
-    fj_sha256_add(h, &n, sizeof n);
+    fj_digest_add(h, &n, sizeof n);
     for (int64_t i = 0; i < n; i++) {
         int32_t head[2] = { rows[i].n, rows[i].types != NULL };
         size_t bytes = (size_t)rows[i].n * sizeof(int32_t);
-        fj_sha256_add(h, head, sizeof head);
-        fj_sha256_add(h, rows[i].ids, bytes);
-        fj_sha256_add(h, rows[i].labels, bytes);
+        fj_digest_add(h, head, sizeof head);
+        fj_digest_add(h, rows[i].ids, bytes);
+        fj_digest_add(h, rows[i].labels, bytes);
         if (rows[i].types)
-            fj_sha256_add(h, rows[i].types, bytes);
+            fj_digest_add(h, rows[i].types, bytes);
     }
 }
 
@@ -315,15 +315,15 @@ static fj_status finish(loading *l, fj_dataset *d, fj_err *err)
     d->notes = fj_arena_text(l->arena, l->notes.data ? l->notes.data : "", l->notes.len);
     d->counts = l->counts;
     d->arena = l->arena;
-    fj_sha256 *h = fj_sha256_new();
+    fj_digest *h = fj_sha256_new();
     if (!h || !d->notes || l->notes.failed) {
         if (h)
-            fj_sha256_end(h, d->hash);
+            fj_digest_end(h, d->hash);
         return no_memory(err);
     }
     hash_rows(h, d->rows, d->n_rows);
     hash_rows(h, d->eval, d->n_eval);
-    fj_sha256_end(h, d->hash);
+    fj_digest_end(h, d->hash);
     return FJ_OK;
 }
 

@@ -134,30 +134,21 @@ TEST(folder_with_a_gguf_file_alone_points_to_it)
 static void check_resolved(const char *model, fj_status wanted, const char *message)
 {
     fj_err err = { 0 };
-    bool is_folder = false;
-    CHECK(fj_resolve(model, &is_folder, &err) == wanted && err.status == wanted);
+    char *path = NULL;
+    CHECK(fj_resolve(model, &path, &err) == wanted && err.status == wanted && !path);
     CHECK_TEXT(err.message, message);
-    CHECK(strstr(err.hint, "MODEL is a folder with config.json, weights and tokenizer files, or a .gguf file"));
+    CHECK(strstr(err.hint, "MODEL is a folder with config.json, weights and tokenizer files, a .gguf file, hf:org/name"));
 }
 
 TEST(model_names_that_are_no_files_say_what_is_accepted)
 {
     fj_err err = { 0 };
-    bool is_folder = false;
-    char *folder = new_folder("named:model");
-    CHECK_OK(fj_resolve(folder, &is_folder, &err));
-    CHECK(is_folder);
-    put(folder, "x.gguf", "");
-    char *file = fj_path_join(folder, "x.gguf");
-    CHECK_OK(fj_resolve(file, &is_folder, &err));
-    CHECK(!is_folder);
-    check_resolved("hf:org/name", FJ_ERR_USAGE,
-                   "'hf:org/name': this build opens folders and .gguf files, not names of the hub");
-    check_resolved(
-        "smollm:135m", FJ_ERR_USAGE,
-        "'smollm:135m' is HuggingFaceTB/SmolLM-135M-Instruct on the hub: this build opens folders and .gguf files");
+    char *path = NULL, *folder = new_folder("named:model");
+    CHECK_OK(fj_resolve(folder, &path, &err));
+    CHECK_TEXT(path, folder);
+    free(path);
+    path = NULL;
     check_resolved("no/such:thing", FJ_ERR_FORMAT, "no such file or folder: 'no/such:thing'");
     check_resolved("", FJ_ERR_FORMAT, "no such file or folder: ''");
-    free(file);
     free(folder);
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From a name to an open bundle: weights, configuration, tokenizer, generation settings, chat template. */
+ * From a name to an open bundle: weights, configuration, tokenizer, generation settings, chat template; and from the hub to the disk. */
 #ifndef FJ_HUB_HUB_H
 #define FJ_HUB_HUB_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/json.h"
+#include "base/log.h"
 #include "tensor/source.h"
 #include "tokenizers/tokenizer.h"
 
@@ -19,10 +23,44 @@ typedef struct fj_bundle {
 
 enum { FJ_OPEN_WEIGHTS = 1, FJ_OPEN_TOKENIZER = 2, FJ_OPEN_ALL = 3 };
 
-/* MODEL: a folder in Hugging Face form, a .gguf file. Other forms (hf:, catalogue names) say that they arrive later? No:
- * they are an FJ_ERR_USAGE that names what is accepted. A folder without tokenizer files gives tokenizer NULL, no error;
- * a broken tokenizer is FJ_ERR_FORMAT. */
+/* MODEL: a folder in Hugging Face form, a .gguf file, or a name of the hub that is in the cache already (nothing is fetched: see
+ * fj_model_fetch). Other forms are an FJ_ERR_USAGE that names what is accepted. A folder without tokenizer files gives tokenizer NULL, no
+ * error; a broken tokenizer is FJ_ERR_FORMAT. */
 fj_status fj_bundle_open(const char *model, int what, fj_bundle **out, fj_err *err);
 void      fj_bundle_close(fj_bundle *b); /* accepts NULL */
+
+/* ---- the hub ------------------------------------------------------------------------------------------------------ */
+
+/* Whether MODEL names a repository of the hub: "hf:org/name[@revision][:file]". */
+bool fj_model_is_remote(const char *model);
+
+/* What other programs call MODEL: of a name of the hub its "org/name", else MODEL itself. out: 200 bytes where the former is put. */
+const char *fj_model_public_name(const char *model, char out[200]);
+
+/* How fetching is watched and stopped. */
+typedef struct fj_fetch {
+    fj_log *log;
+    const int *cancel; /* read atomically: not 0 stops; NULL: nothing does */
+    void (*progress)(void *context, double done, double total); /* bytes; may be NULL */
+    void *context;
+} fj_fetch;
+
+/* A model in the cache. */
+typedef struct fj_pulled {
+    char *path;      /* the folder, or the file that is the model */
+    char commit[41];
+    char **files;    /* names, as in the repository */
+    size_t n_files;
+    uint64_t bytes, fetched_bytes; /* of the files; of these, what had to be fetched */
+} fj_pulled;
+
+/* Asks the hub what the name means now, and fetches what is not in the cache. Files are checked against the hub's hashes before they have
+ * a name there. FJ_ERR_NETWORK, FJ_ERR_USAGE (the name), FJ_ERR_MEMORY (no room on the disk), FJ_ERR_CANCELLED; what had come is kept, and
+ * the next call goes on with it. With HF_HUB_OFFLINE it looks in the cache only. */
+fj_status fj_pull(const char *model, const fj_fetch *how, fj_pulled *out, fj_err *err);
+void fj_pulled_free(fj_pulled *p); /* accepts a zeroed one */
+
+/* The path of any MODEL, for free(): its own, or its place in the cache, where it is fetched to if need be. */
+fj_status fj_model_fetch(const char *model, const fj_fetch *how, char **path, fj_err *err);
 
 #endif

@@ -9,8 +9,9 @@
 
 /* ---- resolve.c -------------------------------------------------------------------------------------------------- */
 
-/* Whether MODEL is a folder (else a file). Names of the hub and of a catalogue are FJ_ERR_USAGE, what is not there FJ_ERR_FORMAT. */
-fj_status fj_resolve(const char *model, bool *is_folder, fj_err *err);
+/* The folder or file that MODEL means, for free(): its own path, or its place in the hub's cache. What is not there is FJ_ERR_FORMAT, of
+ * the hub FJ_ERR_NETWORK; names of a catalogue are FJ_ERR_USAGE. */
+fj_status fj_resolve(const char *model, char **path, fj_err *err);
 
 /* ---- folder.c: files that may be absent -------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * MODEL to bundle: a folder in Hugging Face form, or a GGUF file. */
+ * MODEL to bundle: a folder in Hugging Face form, or a GGUF file; names of the hub stand for one or the other. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,17 +82,10 @@ static fj_status open_gguf(fj_bundle *b, int what, fj_err *err)
 
 fj_status fj_bundle_open(const char *model, int what, fj_bundle **out, fj_err *err)
 {
-    bool is_folder = false;
-    fj_status st = fj_resolve(model, &is_folder, err);
-    if (st)
-        return st;
     fj_bundle *b = calloc(1, sizeof *b);
-    if (b)
-        b->path = strdup(model);
-    if (!b || !b->path)
-        st = fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", model);
-    else
-        st = is_folder ? open_folder(b, what, err) : open_gguf(b, what, err);
+    fj_status st = b ? fj_resolve(model, &b->path, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", model);
+    if (!st)
+        st = fj_path_is_dir(b->path) ? open_folder(b, what, err) : open_gguf(b, what, err);
     if (st) {
         fj_bundle_close(b);
         return st;

@@ -1,45 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What MODEL means. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
 #include "hub/catalogue.h"
 #include "hub/hub_internal.h"
+#include "hub/remote_internal.h"
 
-#define FORMS "MODEL is a folder with config.json, weights and tokenizer files, or a .gguf file"
+#define FORMS \
+    "MODEL is a folder with config.json, weights and tokenizer files, a .gguf file, hf:org/name of the hub, or a " \
+    "name that forja models lists"
 
-/* "smollm:135m": a name of the catalogue, or what looks like one: a name and a tag, no path. */
-static fj_status catalogue_name(const char *model, fj_err *err)
+/* What looks like a name of the catalogue: a name and a tag, no path. */
+static fj_status unknown_name(const char *model, fj_err *err)
 {
     const char *colon = strchr(model, ':');
     fj_catalogue c;
-    if (strchr(model, '/'))
+    if (strchr(model, '/') || !colon || colon == model || !colon[1])
         return FJ_OK;
     fj_status st = fj_catalogue_open(&c, err);
-    if (st)
-        return st;
-    const fj_catalogue_row *row = fj_catalogue_find(&c, model);
-    if (row) {
-        st = fj_fail(err, FJ_ERR_USAGE, "'%s' is %s on the hub: this build opens folders and .gguf files", model,
-                     row->hub);
-        (void)fj_hint(err, "download the model first; " FORMS);
-    } else if (colon && colon != model && colon[1]) {
+    if (!st)
         st = fj_catalogue_unknown(&c, model, err);
-    }
     fj_catalogue_close(&c);
     return st;
 }
 
-fj_status fj_resolve(const char *model, bool *is_folder, fj_err *err)
+fj_status fj_resolve(const char *model, char **path, fj_err *err)
 {
-    *is_folder = fj_path_is_dir(model);
-    if (fj_path_exists(model))
-        return FJ_OK;
-    if (!strncmp(model, "hf:", 3)) {
-        (void)fj_fail(err, FJ_ERR_USAGE, "'%s': this build opens folders and .gguf files, not names of the hub", model);
-        return fj_hint(err, "download the model first; " FORMS);
+    bool is_whole;
+    if (fj_path_exists(model)) {
+        *path = strdup(model);
+        return *path ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", model);
     }
-    fj_status st = catalogue_name(model, err);
+    if (fj_model_is_remote(model))
+        return fj_cache_open(model, &is_whole, path, err);
+    fj_status st = unknown_name(model, err);
     if (st)
         return st;
     (void)fj_fail(err, FJ_ERR_FORMAT, "no such file or folder: '%s'", model);

@@ -14,27 +14,28 @@
 static fj_status hash_model(const fj_model *m, char hex[65], fj_err *err)
 {
     enum { SAMPLE = 4096 };
-    fj_sha256 *h = fj_sha256_new();
+    fj_digest *h = fj_sha256_new();
     if (!h)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory to hash the model");
     for (int i = 0; i < m->n_weights; i++) {
         const fj_weight *w = &m->weights[i];
         size_t bytes = w->stored ? FJ_MIN(w->stored->bytes, (size_t)SAMPLE) : 0;
-        fj_sha256_add(h, w->name, strlen(w->name) + 1);
-        fj_sha256_add(h, w->dtype->name, strlen(w->dtype->name) + 1);
-        fj_sha256_add(h, w->shape.dim, (size_t)w->shape.rank * sizeof *w->shape.dim);
+        fj_digest_add(h, w->name, strlen(w->name) + 1);
+        fj_digest_add(h, w->dtype->name, strlen(w->dtype->name) + 1);
+        fj_digest_add(h, w->shape.dim, (size_t)w->shape.rank * sizeof *w->shape.dim);
         if (!bytes)
             continue;
-        fj_sha256_add(h, w->stored->data, bytes);
+        fj_digest_add(h, w->stored->data, bytes);
         m->source->give_back(m->source, w->stored); /* a plan counts what is resident */
     }
-    fj_sha256_end(h, hex);
+    fj_digest_end(h, hex);
     return FJ_OK;
 }
 
 static fj_status new_adapter(fj_train_run *r, fj_err *err)
 {
     const fj_train_config *c = &r->config;
+    char name[200];
     fj_lora_settings s = { .target = c->lora_target,
                            .rank = c->lora_rank,
                            .alpha = c->lora_alpha,
@@ -44,7 +45,8 @@ static fj_status new_adapter(fj_train_run *r, fj_err *err)
     fj_status st = fj_adapter_new(r->opened.model, &s, &r->opened.adapter, err);
     if (st)
         return st;
-    r->adapter_config = fj_adapter_config(r->opened.model, r->opened.adapter, &s, c->model_name_or_path);
+    r->adapter_config = fj_adapter_config(r->opened.model, r->opened.adapter, &s,
+                                          fj_model_public_name(c->model_name_or_path, name));
     return r->adapter_config ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for adapter_config.json");
 }
 
