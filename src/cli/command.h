@@ -48,6 +48,7 @@ typedef struct fj_command {
     size_t settings_size;
     fj_status (*run)(const fj_call *call, fj_err *err);
     void (*list)(fj_str *out); /* appends what its help lists besides options (types, names); may be NULL */
+    bool spares_weights; /* configuration and tokenizer of a model of the hub are enough */
     bool keeps_names; /* MODEL as it was written; else names of the hub are paths, fetched, before run() */
 } fj_command;
 

@@ -327,4 +327,5 @@ const fj_command fj_command_plan = {
     .options = options,
     .settings_size = sizeof(settings),
     .run = run,
+    .spares_weights = true,
 };

@@ -21,6 +21,8 @@ static const fj_option options[] = {
 static void show(void *context, double done, double total)
 {
     fj_progress *bar = context;
+    if (bar->total != total) /* small files first, then what their index names */
+        *bar = (fj_progress){ .title = bar->title, .unit = bar->unit, .is_quiet = bar->is_quiet };
     bar->total = total;
     fj_progress_show(bar, done, NULL);
 }
@@ -34,7 +36,11 @@ static bool is_quiet(const fj_call *call)
 fj_status fj_call_fetch(const fj_call *call, const char *model, char **path, fj_err *err)
 {
     fj_progress bar = { .title = "fetch", .unit = "B", .is_quiet = is_quiet(call) };
-    fj_fetch how = { .log = call->rt->log, .cancel = call->rt->cancel, .progress = show, .context = &bar };
+    fj_fetch how = { .log = call->rt->log,
+                     .cancel = call->rt->cancel,
+                     .progress = show,
+                     .context = &bar,
+                     .spares_weights = call->command->spares_weights };
     fj_status st = fj_model_fetch(model, &how, path, err);
     fj_progress_end(&bar);
     return st;

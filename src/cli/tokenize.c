@@ -220,4 +220,5 @@ const fj_command fj_command_tokenize = { .name = "tokenize",
                                          .summary = "Text to token ids and back.",
                                          .options = options,
                                          .settings_size = sizeof(settings),
-                                         .run = run };
+                                         .run = run,
+                                         .spares_weights = true };

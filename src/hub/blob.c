@@ -102,7 +102,7 @@ static fj_status take_up(fj_blob *b, fj_err *err)
     b->at = 0;
     if (!st && !piece)
         st = fj_fail(err, FJ_ERR_MEMORY, "no memory to check %s", b->file->name);
-    for (ssize_t n = 1; !st && n > 0; b->at += (uint64_t)n) {
+    for (ssize_t n = 1; !st && n > 0; b->at += (uint64_t)FJ_MAX(n, 0)) {
         n = read(b->fd, piece, PIECE);
         if (n < 0)
             st = disk_failed(b, b->partial, err);

@@ -299,9 +299,9 @@ static fj_cached look_at(const fj_hub_ref *ref, const char *repo_folder, const c
         char *gguf = look_around(snapshot, &has_tokenizer);
         bool is_folder = has_weights(snapshot);
         has_tokenizer |= fj_path_exists(absent);
-        cached = is_folder ? has(snapshot, "config.json") && has_tokenizer ? FJ_CACHED_WHOLE : FJ_CACHED_PART
-                 : gguf    ? FJ_CACHED_WHOLE
-                           : FJ_CACHED_PART;
+        cached = has(snapshot, "config.json") && has_tokenizer ? FJ_CACHED_SMALL : FJ_CACHED_PART;
+        if (is_folder ? cached == FJ_CACHED_SMALL : gguf != NULL)
+            cached = FJ_CACHED_WHOLE;
         *path = !is_folder && gguf ? gguf : snapshot;
         free(*path == gguf ? snapshot : gguf);
     }

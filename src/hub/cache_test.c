@@ -171,6 +171,9 @@ TEST(hub_cache_knows_what_of_a_model_is_there)
     check_found("hf:o/n", FJ_CACHED_PART, ""); /* there may be a tokenizer */
     put(".no_exist/" COMMIT "/tokenizer.json", "");
     check_found("hf:o/n", FJ_CACHED_WHOLE, "");
+    CHECK(!unlink(test_temporary("cache/models--o--n/snapshots/" COMMIT "/2.safetensors")));
+    check_found("hf:o/n", FJ_CACHED_SMALL, "");
+    put_in("2.safetensors", "");
     CHECK(!unlink(test_temporary("cache/models--o--n/.no_exist/" COMMIT "/tokenizer.json")));
     put_in("spiece.model", "");
     check_found("hf:o/n", FJ_CACHED_WHOLE, "");

@@ -43,6 +43,7 @@ typedef struct fj_fetch {
     const int *cancel; /* read atomically: not 0 stops; NULL: nothing does */
     void (*progress)(void *context, double done, double total); /* bytes; may be NULL */
     void *context;
+    bool spares_weights; /* leaves the weights of a folder away: for what reads its other files only */
 } fj_fetch;
 
 /* A model in the cache. */

@@ -320,6 +320,14 @@ fj_status fj_listing_choose(fj_listing *l, const fj_hub_ref *ref, fj_log *log, f
     return fj_hint(err, "a model has config.json with safetensors or pytorch_model.bin, or is a .gguf file");
 }
 
+void fj_listing_spare_weights(fj_listing *l)
+{
+    for (size_t i = 0; i < l->n && !l->open; i++)
+        if (l->files[i].is_late || (l->index && !strcmp(l->files[i].name, l->index)))
+            l->files[i].is_wanted = false;
+    l->index = NULL;
+}
+
 fj_status fj_listing_choose_shards(fj_listing *l, const char *text, size_t len, fj_err *err)
 {
     fj_json *v = NULL;

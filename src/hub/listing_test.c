@@ -80,6 +80,21 @@ TEST(hub_models_need_their_small_files_and_one_kind_of_weights)
     check_wanted(words, FJ_LEN(words), "hf:o/n", "tokenizer.json | ");
 }
 
+TEST(hub_weights_can_be_left_away)
+{
+    static const char *const names[] = { "config.json", "tokenizer.json", "model.safetensors.index.json",
+                                         "2_Dense/pytorch_model.bin" };
+    fj_err err = { 0 };
+    fj_listing l;
+    fj_hub_ref ref;
+    list(names, FJ_LEN(names), &l);
+    CHECK_OK(fj_hub_ref_of("hf:o/n", &ref, &err));
+    CHECK_OK(fj_listing_choose(&l, &ref, NULL, &err));
+    fj_listing_spare_weights(&l);
+    CHECK(l.files[0].is_wanted && l.files[1].is_wanted && !l.files[2].is_wanted && !l.files[3].is_wanted && !l.index);
+    fj_listing_free(&l);
+}
+
 TEST(hub_gguf_files_come_alone_with_their_parts)
 {
     static const char *const one[] = { "README.md", "config.json", "m-Q4_K_M.gguf", "mmproj-m-f16.gguf" };

@@ -312,6 +312,8 @@ static fj_status pull(fj_hub_work *w, fj_pulled *out, fj_err *err)
         st = list_files(w, err);
     if (!st)
         st = fj_listing_choose(&w->listing, &w->ref, w->how->log, err);
+    if (!st && w->how->spares_weights && !w->ref.file[0])
+        fj_listing_spare_weights(&w->listing);
     if (!st)
         st = fetch_wanted(w, &out->fetched_bytes, err);
     if (!st && w->listing.index) {
@@ -420,18 +422,19 @@ void fj_pulled_free(fj_pulled *p)
     *p = (fj_pulled){ 0 };
 }
 
-fj_status fj_cache_open(const char *model, bool *is_whole, char **path, fj_err *err)
+fj_status fj_cache_open(const char *model, fj_cached *cached, char **path, fj_err *err)
 {
     static const fj_fetch alone = { 0 };
     fj_hub_work w;
-    fj_cached cached = FJ_CACHED_NOT;
+    *cached = FJ_CACHED_NOT;
     *path = NULL;
     fj_status st = open_work(model, &alone, &w, err);
     if (!st)
-        st = fj_cache_find(&w.env, &w.ref, &cached, path, err);
-    if (!st && !cached)
+        st = fj_cache_find(&w.env, &w.ref, cached, path, err);
+    if (!st && !*cached)
         st = not_cached(&w, err);
-    *is_whole = cached == FJ_CACHED_WHOLE || (cached && w.env.is_offline);
+    if (!st && w.env.is_offline)
+        *cached = FJ_CACHED_WHOLE;
     close_work(&w);
     return st;
 }
@@ -440,13 +443,13 @@ fj_status fj_model_fetch(const char *model, const fj_fetch *how, char **path, fj
 {
     fj_pulled pulled;
     fj_err absent = { 0 };
-    bool is_whole;
+    fj_cached cached;
     if (!fj_model_is_remote(model)) {
         *path = strdup(model);
         return *path ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", model);
     }
-    fj_status st = fj_cache_open(model, &is_whole, path, &absent);
-    if (st == FJ_OK && is_whole)
+    fj_status st = fj_cache_open(model, &cached, path, &absent);
+    if (st == FJ_OK && cached >= (how->spares_weights ? FJ_CACHED_SMALL : FJ_CACHED_WHOLE))
         return FJ_OK;
     free(*path);
     *path = NULL;

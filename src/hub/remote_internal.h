@@ -61,6 +61,7 @@ char *fj_cache_locks(const fj_hub_env *env, const char *repo);
 typedef enum fj_cached {
     FJ_CACHED_NOT,
     FJ_CACHED_PART,  /* there is such a snapshot; what is needed may be missing */
+    FJ_CACHED_SMALL, /* configuration and tokenizer are there */
     FJ_CACHED_WHOLE, /* all that forja needs of it */
 } fj_cached;
 
@@ -103,6 +104,9 @@ void fj_listing_free(fj_listing *l); /* accepts a zeroed one */
 /* Marks the files that ref needs: the one named (all its parts), or of a model the small files and one kind of weights. Says what there
  * is to choose from when ref does not say enough. */
 fj_status fj_listing_choose(fj_listing *l, const fj_hub_ref *ref, fj_log *log, fj_err *err);
+
+/* Of a folder's files the weights are not wanted after all, nor their index. */
+void fj_listing_spare_weights(fj_listing *l);
 
 /* Marks what the index (its whole text) names. */
 fj_status fj_listing_choose_shards(fj_listing *l, const char *text, size_t len, fj_err *err);
@@ -153,8 +157,8 @@ void fj_blob_ask(fj_blob *b, fj_http_job *job);
 /* What the hub means by an answer that is not the thing asked for. name: a file of the model, or NULL. */
 fj_status fj_hub_refused(const fj_hub_work *work, const char *name, const fj_http_answer *a, fj_err *err);
 
-/* Where MODEL, a name of the hub, lies in the cache; for free(). *is_whole: nothing of it need be fetched, or nothing may be.
- * FJ_ERR_NETWORK when it is not there, FJ_ERR_USAGE for the name or the environment. */
-fj_status fj_cache_open(const char *model, bool *is_whole, char **path, fj_err *err);
+/* Where MODEL, a name of the hub, lies in the cache; for free(). What is there is FJ_CACHED_WHOLE also when nothing may be fetched.
+ * FJ_ERR_NETWORK when nothing is, FJ_ERR_USAGE for the name or the environment. */
+fj_status fj_cache_open(const char *model, fj_cached *cached, char **path, fj_err *err);
 
 #endif

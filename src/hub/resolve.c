@@ -28,13 +28,13 @@ static fj_status unknown_name(const char *model, fj_err *err)
 
 fj_status fj_resolve(const char *model, char **path, fj_err *err)
 {
-    bool is_whole;
+    fj_cached cached;
     if (fj_path_exists(model)) {
         *path = strdup(model);
         return *path ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", model);
     }
     if (fj_model_is_remote(model))
-        return fj_cache_open(model, &is_whole, path, err);
+        return fj_cache_open(model, &cached, path, err);
     fj_status st = unknown_name(model, err);
     if (st)
         return st;

@@ -12,6 +12,7 @@ export HF_HOME="$PWD/home"
 
 mkdir -p root/big root/ggufs root/sharded/onnx
 cp -r "$ROOT/tests/golden/talker" root/model
+cp -r "$ROOT/tests/golden/talker" root/small
 head -c 3000000 /dev/zero | tr '\0' 'z' >root/big/model.safetensors
 echo '{}' >root/big/config.json
 for part in 1 2 3; do head -c 5000$part /dev/zero >root/sharded/model-0000$part-of-00003.safetensors; done
@@ -52,6 +53,10 @@ says 0 'hf:bare/model is not in the cache: fetching it' run hf:bare/model -p S -
 says 0 'hf:flaky/model@v1.0 is not in the cache' tokenize hf:flaky/model@v1.0 --text S --json
 [ "$(cat "$(place flaky model)/refs/v1.0")" = $commit ]
 says 0 '' plan hf:plain/model
+says 0 'hf:plain/small is not in the cache' plan hf:plain/small
+says 0 '' tokenize hf:plain/small --text S
+[ "$(asked '/plain/small/.*safetensors')" = 0 ]
+says 0 'hf:plain/small is not in the cache' run hf:plain/small -p S --temp 0
 says 0 '' export hf:plain/model copy
 printf '{"instruction": "a", "output": "b"}\n' >rows.jsonl
 printf 'model_name_or_path: hf:moved/model\nstage: sft\nfinetuning_type: lora\ntemplate: chatml\ndataset: rows.jsonl\noutput_dir: tuned\nmax_steps: 1\n' >run.yaml
@@ -104,10 +109,19 @@ cmp root/big/model.safetensors "$(cat out)/model.safetensors"
 HF_HUB_DOWNLOAD_TIMEOUT=1 says 0 '' pull hf:stall/model -q
 says 0 '' pull hf:busy/model -q
 diff -r root/model "$(cat out)"
-says 5 '(http://127.0.0.1:' pull hf:cut-small/big
-says 5 'the server answers 503' pull hf:down/model
-says 5 'the answer is not whole' pull hf:short/model
-HF_ENDPOINT=http://127.0.0.1:1 says 5 'hf:plain/none: ' pull hf:plain/none
+waited=
+tries() { # a name, then as for says: what takes all tries does so beside the others
+    mkdir "$1"
+    (cd "$1" && shift && says "$@") &
+    waited="$waited $!"
+}
+tries cut 5 '(http://127.0.0.1:' pull hf:cut-small/big
+tries down 5 'the server answers 503' pull hf:down/model
+tries short 5 'the answer is not whole' pull hf:short/model
+HF_ENDPOINT=http://127.0.0.1:1 tries nobody 5 'hf:plain/none: ' pull hf:plain/none
+for pid in $waited; do
+    wait "$pid"
+done
 
 # refusals
 says 5 'a gated model' pull hf:gated/model
