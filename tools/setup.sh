@@ -35,7 +35,7 @@ needs_build() {
     library libpopt-dev popt
     library libedit-dev libedit
     library libssl-dev libcrypto
-    library libcurl4-openssl-dev libcurl
+    need libcurl4-openssl-dev "libcurl 7.85 or later" pkg-config --exists 'libcurl >= 7.85'
 }
 
 needs_test() {

@@ -15,7 +15,7 @@
 #include "base/map.h"
 #include "hub/remote_internal.h"
 
-enum { PIECE = 1 << 20 };
+enum { PIECE = 1 << 20, NOTED_WAIT = 8 };
 
 static fj_status disk_failed(const fj_blob *b, const char *path, fj_err *err)
 {
@@ -151,9 +151,8 @@ static fj_status begin(fj_http_job *job, fj_http_step *step, fj_err *err)
     fj_status st = FJ_OK;
     *step = FJ_HTTP_LATER;
     if (b->fd < 0 && !is_locked(b)) {
-        if (!b->has_waited)
-            fj_debug(b->work->how->log, "%s: another one fetches the same bytes, waiting for it", job->name);
-        b->has_waited = true;
+        if (++b->n_waits == NOTED_WAIT) /* not for files of the same bytes in one repository */
+            fj_note(b->work->how->log, "%s: another process fetches it, waiting", job->name);
         return FJ_OK;
     }
     *step = FJ_HTTP_DONE;

@@ -50,24 +50,15 @@ static char *expand(const char *path)
     return path[0] == '~' && path[1] == '/' && home ? fj_path_join(home, path + 2) : strdup(path);
 }
 
-/* HF_HOME, else huggingface in the user's cache. NULL with err filled. */
-static char *find_home(fj_err *err)
+/* HF_HOME, else huggingface in the user's cache, for free(). NULL where nothing says where that is, or without memory. */
+static char *find_home(void)
 {
     const char *own = setting("HF_HOME"), *xdg = setting("XDG_CACHE_HOME"), *home = setting("HOME");
-    char *path = NULL;
-    if (!own && !xdg && !home) {
-        (void)fj_fail(err, FJ_ERR_USAGE, "no place for the hub's models: neither HOME nor HF_HOME is set");
-        return NULL;
-    }
     if (own)
-        path = expand(own);
-    else if (xdg)
-        path = fj_path_join(xdg, "huggingface");
-    else
-        path = fj_path_join(home, ".cache/huggingface");
-    if (!path)
-        (void)no_memory(err);
-    return path;
+        return expand(own);
+    if (xdg)
+        return fj_path_join(xdg, "huggingface");
+    return home ? fj_path_join(home, ".cache/huggingface") : NULL;
 }
 
 /* A token goes into a header: nothing but what tokens are made of. */
@@ -94,9 +85,9 @@ static fj_status find_token(const char *home, char **out, fj_err *err)
     if (value)
         return take_token(value, strlen(value), "HF_TOKEN", out, err);
     fj_str text = { 0 };
-    char *path = file ? expand(file) : fj_path_join(home, "token");
-    fj_status st = path ? FJ_OK : no_memory(err);
-    if (!st && fj_path_exists(path)) {
+    char *path = file ? expand(file) : home ? fj_path_join(home, "token") : NULL;
+    fj_status st = path || (!file && !home) ? FJ_OK : no_memory(err);
+    if (path && fj_path_exists(path)) {
         st = fj_file_read(path, MAX_TOKEN, &text, err);
         if (!st)
             st = take_token(text.data ? text.data : "", text.len, path, out, err);
@@ -128,11 +119,12 @@ fj_status fj_hub_env_open(fj_hub_env *out, fj_err *err)
     int64_t seconds;
     *out = (fj_hub_env){ .is_offline = is_true(setting("HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE")),
                          .stall_seconds = STALL_SECONDS };
-    char *home = find_home(err);
-    if (!home)
-        return err->status;
-    out->cache = cache ? expand(cache) : fj_path_join(home, "hub");
-    fj_status st = out->cache ? find_token(home, &out->token, err) : no_memory(err);
+    char *home = find_home();
+    if (cache || home)
+        out->cache = cache ? expand(cache) : fj_path_join(home, "hub");
+    fj_status st = out->cache
+                       ? find_token(home, &out->token, err)
+                       : fj_fail(err, FJ_ERR_USAGE, "no place for the hub's models: HF_HOME and HOME are not set");
     free(home);
     if (!st)
         st = find_endpoint(&out->endpoint, err);

@@ -17,6 +17,17 @@ static void check_cache(const char *wanted)
     fj_hub_env_close(&env);
 }
 
+static void check_env_refused(const char *name, const char *value, const char *message)
+{
+    fj_err err = { 0 };
+    fj_hub_env env;
+    set_env(name, value);
+    CHECK(fj_hub_env_open(&env, &err) == FJ_ERR_USAGE);
+    CHECK_TEXT(err.message, message);
+    CHECK(!env.cache && !env.token);
+    (void)unsetenv(name);
+}
+
 TEST(hub_cache_lies_where_python_tools_look_for_it)
 {
     const char *was = getenv("HOME");
@@ -34,23 +45,17 @@ TEST(hub_cache_lies_where_python_tools_look_for_it)
     check_cache("/c");
     set_env("HF_HUB_CACHE", "");
     check_cache("/old");
+    clear_hub_env();
+    (void)unsetenv("HOME");
+    check_env_refused("HF_TOKEN", "a", "no place for the hub's models: HF_HOME and HOME are not set");
+    set_env("HF_HUB_CACHE", "/c");
+    check_cache("/c");
     if (home)
         set_env("HOME", home);
     else
         (void)unsetenv("HOME");
     free(home);
     clear_hub_env();
-}
-
-static void check_env_refused(const char *name, const char *value, const char *message)
-{
-    fj_err err = { 0 };
-    fj_hub_env env;
-    set_env(name, value);
-    CHECK(fj_hub_env_open(&env, &err) == FJ_ERR_USAGE);
-    CHECK_TEXT(err.message, message);
-    CHECK(!env.cache && !env.token);
-    (void)unsetenv(name);
 }
 
 TEST(hub_settings_of_the_environment_are_checked)

@@ -142,7 +142,8 @@ typedef struct fj_blob {
     int fd, lock_fd;
     fj_digest *digest; /* of the first `at` bytes, once the file is open */
     uint64_t at;       /* bytes that are there, in the partial or the finished file */
-    bool has_waited, was_reset;
+    int n_waits;       /* tries for the lock */
+    bool was_reset;
 } fj_blob;
 
 /* For a file whose etag and size are known. */
