@@ -106,24 +106,35 @@ static fj_status find_row(const char *name, const fj_recipe **recipe, planned *p
     return st;
 }
 
-static fj_status open_planned(const settings *s, const fj_recipe *recipe, planned *p, fj_err *err)
+static fj_status open_bundle(const char *model, const fj_recipe *recipe, planned *p, fj_err *err)
 {
-    fj_status found = find_row(s->model, &recipe, p, err);
-    if (found)
-        return found;
-    if (p->config)
-        return recipe ? fj_plan_model(p->config, recipe, &p->model, err)
-                      : fj_model_describe(p->config, NULL, &p->model, err);
-    bool has = has_weights(s->model);
-    fj_status st = fj_bundle_open(s->model, has ? FJ_OPEN_ALL : FJ_OPEN_TOKENIZER, &p->bundle, err);
+    bool has = has_weights(model);
+    fj_status st = fj_bundle_open(model, has ? FJ_OPEN_ALL : FJ_OPEN_TOKENIZER, &p->bundle, err);
     if (st)
         return st;
     if (!p->bundle->config)
-        return fj_fail(err, FJ_ERR_FORMAT, "%s: no config.json", s->model);
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: no config.json", model);
     p->config = fj_json_share(p->bundle->config);
     if (recipe)
         return fj_plan_model(p->config, recipe, &p->model, err);
     return has ? fj_model_open(p->bundle->source, &p->model, err) : fj_model_describe(p->config, NULL, &p->model, err);
+}
+
+/* What the catalogue knows needs no files. */
+static fj_status open_planned(const fj_call *call, const fj_recipe *recipe, planned *p, fj_err *err)
+{
+    const char *model = ((const settings *)call->settings)->model;
+    char *fetched = NULL;
+    fj_status st = find_row(model, &recipe, p, err);
+    if (!st && p->config)
+        return recipe ? fj_plan_model(p->config, recipe, &p->model, err)
+                      : fj_model_describe(p->config, NULL, &p->model, err);
+    if (!st && !fj_path_exists(model) && fj_model_is_remote(model))
+        st = fj_call_fetch(call, model, &fetched, err);
+    if (!st)
+        st = open_bundle(fetched ? fetched : model, recipe, p, err);
+    free(fetched);
+    return st;
 }
 
 static void close_planned(planned *p)
@@ -308,7 +319,7 @@ static fj_status run(const fj_call *call, fj_err *err)
                        s->overrides.items[0]);
     fj_status st = find_recipe(s, &recipe, err);
     if (!st)
-        st = open_planned(s, recipe, &p, err);
+        st = open_planned(call, recipe, &p, err);
     if (!st && s->table) {
         st = print_table(call, &p, err);
     } else if (!st) {
@@ -328,4 +339,5 @@ const fj_command fj_command_plan = {
     .settings_size = sizeof(settings),
     .run = run,
     .spares_weights = true,
+    .keeps_names = true,
 };

@@ -14,7 +14,8 @@ typedef struct settings {
 } settings;
 
 static const fj_option options[] = {
-    { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL, "hf:org/name[@revision][:file]", 0, 0, 0 },
+    { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL,
+      "hf:org/name[@revision][:file], or a name that forja models lists", 0, 0, 0 },
     { 0 },
 };
 
@@ -86,7 +87,7 @@ static fj_status run(const fj_call *call, fj_err *err)
     char all[24], fetched[24];
     if (!fj_model_is_remote(s->model)) {
         (void)fj_fail(err, FJ_ERR_USAGE, "'%s' is no name of the hub", s->model);
-        return fj_hint(err, "the hub's models are named hf:org/name[@revision][:file]");
+        return fj_hint(err, "the hub's models are named hf:org/name[@revision][:file]; forja models lists short names");
     }
     fj_status st = fj_pull(s->model, &how, &pulled, err);
     fj_progress_end(&bar);

@@ -25,6 +25,13 @@ TEST(hub_names_have_a_repository_a_revision_and_a_file)
     CHECK(!fj_model_is_remote("org/name") && !fj_model_is_remote("HF:org/name") && !fj_model_is_remote("hf"));
 }
 
+TEST(names_of_the_catalogue_are_names_of_the_hub)
+{
+    check_parts("smollm:135m", "HuggingFaceTB/SmolLM-135M-Instruct", "main", "");
+    check_parts("Mixtral:8x7b-q8_0", "TheBloke/Mixtral-8x7B-v0.1-GGUF", "main", "mixtral-8x7b-v0.1.Q8_0.gguf");
+    CHECK(!fj_model_is_remote("smollm:999") && !fj_model_is_remote("") && !fj_model_is_remote("a/smollm:135m"));
+}
+
 TEST(hub_names_that_cannot_be_are_refused)
 {
     static const struct {

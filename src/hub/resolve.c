@@ -8,7 +8,7 @@
 #include "hub/hub_internal.h"
 #include "hub/remote_internal.h"
 
-#define FORMS \
+#define FORMS                                                                                                      \
     "MODEL is a folder with config.json, weights and tokenizer files, a .gguf file, hf:org/name of the hub, or a " \
     "name that forja models lists"
 

@@ -57,5 +57,8 @@ says 0 '' plan --table --length 512 --batch 2 --json
 grep -q '"batch": 2, "length": 512' out && grep -q '"size": "30B", "model": null, "guide": 64000000000' out
 says 2 'plan: MODEL is missing' plan
 says 2 'there is smollm:1.7b' plan smollm:999
-says 2 "is HuggingFaceTB/SmolLM-135M-Instruct on the hub" run smollm:135m -p x
+export HF_HOME="$PWD/cache" HF_HUB_OFFLINE=1
+says 5 "smollm:135m" run smollm:135m -p x # which is on the hub
+says 5 "hf:HuggingFaceTB/SmolLM-135M-Instruct" plan hf:HuggingFaceTB/SmolLM-135M-Instruct
+says 0 '' plan smollm:135m
 says 3 'no such file or folder' plan nowhere
