@@ -8,18 +8,41 @@
 
 enum { MAX_TOKENIZER = 512 << 20 };
 
-/* tokenizer.json, else SentencePiece's tokenizer.model. */
+static fj_status from_json(const void *data, size_t len, const char *path, const fj_json *config, fj_tokenizer **out,
+                           fj_err *err)
+{
+    return fj_tokenizer_from_json(data, len, path, config, out, err);
+}
+
+/* SentencePiece's, or tiktoken's (Llama 3). */
+static fj_status from_model(const void *data, size_t len, const char *path, const fj_json *config, fj_tokenizer **out,
+                            fj_err *err)
+{
+    return fj_is_tiktoken(data, len) ? fj_tokenizer_from_tiktoken(data, len, path, config, out, err)
+                                     : fj_tokenizer_from_spm(data, len, path, config, out, err);
+}
+
+/* The first that is there. */
+static const struct {
+    const char *name;
+    fj_status (*open)(const void *data, size_t len, const char *path, const fj_json *config, fj_tokenizer **out,
+                      fj_err *err);
+} tokenizer_files[] = {
+    { "tokenizer.json", from_json },
+    { "tokenizer.model", from_model },
+    { "cl100k_base.tiktoken", fj_tokenizer_from_tiktoken },
+    { "qwen.tiktoken", fj_tokenizer_from_tiktoken },
+};
+
 static fj_status open_tokenizer(fj_bundle *b, const fj_json *config, fj_err *err)
 {
     fj_str text = { 0 };
     char *path = NULL;
-    fj_status st = fj_folder_read(b->path, "tokenizer.json", MAX_TOKENIZER, &text, &path, err);
-    if (!st && path) {
-        st = fj_tokenizer_from_json(text.data, text.len, path, config, &b->tokenizer, err);
-    } else if (!st) {
-        st = fj_folder_read(b->path, "tokenizer.model", MAX_TOKENIZER, &text, &path, err);
+    fj_status st = FJ_OK;
+    for (size_t i = 0; !st && !path && i < FJ_LEN(tokenizer_files); i++) {
+        st = fj_folder_read(b->path, tokenizer_files[i].name, MAX_TOKENIZER, &text, &path, err);
         if (!st && path)
-            st = fj_tokenizer_from_spm(text.data, text.len, path, config, &b->tokenizer, err);
+            st = tokenizer_files[i].open(text.data, text.len, path, config, &b->tokenizer, err);
     }
     free(path);
     fj_str_free(&text);

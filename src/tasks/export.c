@@ -245,6 +245,8 @@ static fj_status write_side_files(const fj_bundle *b, const char *folder, fj_err
 {
     static const char *const names[] = { "tokenizer.json",
                                          "tokenizer.model",
+                                         "cl100k_base.tiktoken",
+                                         "qwen.tiktoken",
                                          "tokenizer_config.json",
                                          "special_tokens_map.json",
                                          "generation_config.json",

@@ -166,15 +166,6 @@ static fj_status fill_words(fj_tokenizer *t, bpe *b, fj_err *err)
     return fj_text_table_init(&b->words, texts, (size_t)t->n_vocab, t->arena, err);
 }
 
-static bool has_blank_inside(fj_text token)
-{
-    static const char blank[] = "\xe2\x96\x81";
-    size_t at = 0;
-    while (token.len - at >= 3 && !memcmp(token.data + at, blank, 3))
-        at += 3;
-    return memmem(token.data + at, token.len - at, blank, 3) != NULL;
-}
-
 /* A whole text as one word is slow and fills no cache. Where no merge makes a token with ▁ behind another character, cutting
  * before each run of ▁ gives the same ids. */
 static fj_status add_cuts(fj_tokenizer *t, const bpe *b, const fj_merge *merges, size_t n, fj_err *err)
@@ -184,7 +175,7 @@ static fj_status add_cuts(fj_tokenizer *t, const bpe *b, const fj_merge *merges,
         fj_text_table_find(&t->vocab, fj_text_of("\xe2\x96\x81")) < 0)
         return FJ_OK;
     for (size_t i = 0; i < n; i++)
-        if (has_blank_inside(t->vocab_tokens[merges[i].made]))
+        if (fj_has_blank_inside(t->vocab_tokens[merges[i].made]))
             return FJ_OK;
     return fj_add_metaspace_cuts(&t->pre_tokenizer, err);
 }

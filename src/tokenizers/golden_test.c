@@ -131,7 +131,7 @@ TEST(tokenizer_json_of_every_kind_gives_the_ids_offsets_and_texts_of_hugging_fac
 
 TEST(tokenizer_model_gives_the_ids_of_sentencepiece)
 {
-    static const char *const kinds[] = { "spm", "spm-nfkc-like", "spm-trim" };
+    static const char *const kinds[] = { "spm", "spm-nfkc-like", "spm-trim", "spm-unigram", "spm-unigram-bytes" };
     for (size_t i = 0; i < FJ_LEN(kinds); i++) {
         fj_err err = { 0 };
         fj_tokenizer *t = NULL;
@@ -141,4 +141,21 @@ TEST(tokenizer_model_gives_the_ids_of_sentencepiece)
         CHECK(check_rows(kinds[i], t) > 25);
         fj_tokenizer_free(t);
     }
+}
+
+TEST(tiktoken_ranks_give_the_ids_of_tiktoken)
+{
+    fj_err err = { 0 };
+    fj_tokenizer *t = NULL;
+    fj_json *config = NULL;
+    static const char text[] = "{\"tokenizer_class\":\"Phi3SmallTokenizer\"}";
+    fj_str file = read_golden("tiktoken", "cl100k_base.tiktoken");
+    CHECK_OK(fj_json_parse(text, sizeof text - 1, "config", false, &config, &err));
+    CHECK(fj_is_tiktoken(file.data, file.len));
+    CHECK_OK(fj_tokenizer_from_tiktoken(file.data, file.len, "tiktoken", config, &t, &err));
+    fj_str_free(&file);
+    fj_json_free(config);
+    CHECK(check_rows("tiktoken", t) > 25);
+    CHECK(fj_tokenizer_eos(t) == 100257 && fj_tokenizer_size(t) == 100277 && !fj_tokenizer_adds_bos(t));
+    fj_tokenizer_free(t);
 }

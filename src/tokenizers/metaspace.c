@@ -119,6 +119,15 @@ static fj_status cut_before_runs(const fj_step *step, fj_matcher *m, const fj_pa
     return FJ_OK;
 }
 
+bool fj_has_blank_inside(fj_text token)
+{
+    static const char blank[] = "\xe2\x96\x81";
+    size_t at = 0;
+    while (token.len - at >= 3 && !memcmp(token.data + at, blank, 3))
+        at += 3;
+    return memmem(token.data + at, token.len - at, blank, 3) != NULL;
+}
+
 fj_status fj_add_metaspace_cuts(fj_steps *out, fj_err *err)
 {
     return fj_steps_add(out, (fj_step){ .name = "words", .split = cut_before_runs }, err);

@@ -13,6 +13,8 @@
 #include "tokenizers/parts.h"
 #include "tokenizers/spm.h"
 
+enum { UNIGRAM = 1, BPE = 2 };
+
 typedef struct proto {
     fj_text *texts;
     float *scores;
@@ -177,7 +179,34 @@ static fj_status add_pieces(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
     return st;
 }
 
-static fj_status add_model(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
+static bool is_of_text(const fj_pieces *p, size_t i)
+{
+    return p->types[i] == FJ_PIECE_NORMAL || p->types[i] == FJ_PIECE_USER_DEFINED || p->types[i] == FJ_PIECE_UNUSED;
+}
+
+static fj_status add_unigram(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
+{
+    int64_t unk = -1;
+    bool has_inside = false;
+    uint8_t *may_use = calloc(p->n + 1, 1);
+    double *scores = fj_arena_array(t->arena, p->n, sizeof *scores);
+    fj_status st = may_use && scores ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for %zu pieces", p->n);
+    for (size_t i = 0; !st && i < p->n; i++) {
+        may_use[i] = is_of_text(p, i) && p->types[i] != FJ_PIECE_UNUSED;
+        scores[i] = p->scores ? p->scores[i] : 0;
+        has_inside |= may_use[i] && fj_has_blank_inside(p->texts[i]);
+        if (p->types[i] == FJ_PIECE_UNKNOWN && unk < 0)
+            unk = (int64_t)i;
+    }
+    if (!st && !has_inside)
+        st = fj_add_metaspace_cuts(&t->pre_tokenizer, err);
+    if (!st)
+        st = fj_unigram_init(t, scores, may_use, unk, p->byte_fallback, err);
+    free(may_use);
+    return st;
+}
+
+static fj_status add_bpe(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
 {
     fj_merge *merges = NULL;
     size_t n = 0;
@@ -186,8 +215,7 @@ static fj_status add_model(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
     float *scores = fj_arena_array(t->arena, p->n, sizeof *scores);
     fj_status st = may_merge && scores ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for %zu pieces", p->n);
     for (size_t i = 0; !st && i < p->n; i++) {
-        may_merge[i] = p->types[i] == FJ_PIECE_NORMAL || p->types[i] == FJ_PIECE_USER_DEFINED ||
-                       p->types[i] == FJ_PIECE_UNUSED;
+        may_merge[i] = is_of_text(p, i);
         scores[i] = p->scores ? p->scores[i] : 0;
         if (p->types[i] == FJ_PIECE_UNKNOWN && !o.unk.len)
             o.unk = t->vocab_tokens[i];
@@ -240,7 +268,7 @@ fj_status fj_pieces_open(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
     if (!st)
         st = add_pipeline(t, p, err);
     if (!st)
-        st = add_model(t, p, err);
+        st = p->is_unigram ? add_unigram(t, p, err) : add_bpe(t, p, err);
     return st ? st : fj_tokenizer_finish(t, err);
 }
 
@@ -254,10 +282,10 @@ static int64_t id_in(const fj_tokenizer *t, const fj_json *config, const char *k
 
 static fj_status check(const proto *p, fj_err *err)
 {
-    if (p->model_type != 2) {
+    if (p->model_type != UNIGRAM && p->model_type != BPE) {
         (void)fj_fail(err, FJ_ERR_FORMAT, "a SentencePiece model of kind %llu is not supported",
                       (unsigned long long)p->model_type);
-        return fj_hint(err, "kind 2, BPE, is; a folder with tokenizer.json needs no tokenizer.model");
+        return fj_hint(err, "kinds 1, Unigram, and 2, BPE, are");
     }
     if (!p->escapes_blanks)
         return fj_fail(err, FJ_ERR_FORMAT, "a normalizer without escape_whitespaces is not supported");
@@ -271,6 +299,8 @@ static fj_status open_proto(fj_tokenizer *t, const proto *p, const fj_json *conf
                          .types = p->types,
                          .n = p->n,
                          .charsmap = p->charsmap,
+                         .is_unigram = p->model_type == UNIGRAM,
+                         .byte_fallback = p->byte_fallback,
                          .adds_prefix = p->adds_prefix,
                          .removes_blanks = p->removes_blanks,
                          .matches_normalized = true };
@@ -283,9 +313,11 @@ static fj_status open_proto(fj_tokenizer *t, const proto *p, const fj_json *conf
     t->bos = id_in(t, config, "bos_token", p->bos);
     t->eos = id_in(t, config, "eos_token", p->eos);
     t->pad = id_in(t, config, "pad_token", p->pad);
-    if (t->bos >= 0 && fj_json_bool(fj_json_get(config, "add_bos_token"), true))
+    /* T5's program ends every text; LLaMA's begins it; what others do with Unigram, their configuration says */
+    bool is_t5 = strstr(fj_json_string(fj_json_get(config, "tokenizer_class"), ""), "T5Tokenizer") != NULL;
+    if (t->bos >= 0 && fj_json_bool(fj_json_get(config, "add_bos_token"), p->model_type == BPE))
         t->post.before[t->post.n_before++] = (int32_t)t->bos;
-    if (t->eos >= 0 && fj_json_bool(fj_json_get(config, "add_eos_token"), false))
+    if (t->eos >= 0 && fj_json_bool(fj_json_get(config, "add_eos_token"), is_t5))
         t->post.after[t->post.n_after++] = (int32_t)t->eos;
     return FJ_OK;
 }

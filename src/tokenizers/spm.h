@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * SentencePiece's BPE from pieces, as its own files and GGUF list them. */
+ * SentencePiece's models from pieces, as its own files and GGUF list them. */
 #ifndef FJ_TOKENIZERS_SPM_H
 #define FJ_TOKENIZERS_SPM_H
 
@@ -21,6 +21,8 @@ typedef struct fj_pieces {
     const int32_t *types;
     size_t n;
     fj_text charsmap; /* empty: characters stay as they are */
+    bool is_unigram; /* else BPE */
+    bool byte_fallback; /* of Unigram; BPE always has it */
     bool adds_prefix, removes_blanks;
     bool matches_normalized; /* user-defined pieces are looked for where spaces are ▁ already */
 } fj_pieces;

@@ -15,11 +15,17 @@
 typedef struct fj_tokenizer fj_tokenizer;
 
 /* From tokenizer.json's text and tokenizer_config.json (may be NULL: tokenizer.json alone decides ids; the config only adds the
- * names of bos/eos/pad/unk). From SentencePiece's tokenizer.model (BPE with byte fallback). FJ_ERR_FORMAT. */
+ * names of bos/eos/pad/unk). From SentencePiece's tokenizer.model (BPE with byte fallback, or Unigram). FJ_ERR_FORMAT. */
 fj_status fj_tokenizer_from_json(const char *text, size_t len, const char *name, const fj_json *config,
                                  fj_tokenizer **out, fj_err *err);
 fj_status fj_tokenizer_from_spm(const void *data, size_t len, const char *name, const fj_json *config,
                                 fj_tokenizer **out, fj_err *err);
+
+/* From tiktoken's file of ranks, with the specials that tokenizer_config.json adds (added_tokens_decoder); without them those that the
+ * program of the tokenizer's class has, or of the one with so many ranks. FJ_ERR_FORMAT, also for ranks of no tokenizer that is known. */
+fj_status fj_tokenizer_from_tiktoken(const void *data, size_t len, const char *name, const fj_json *config,
+                                     fj_tokenizer **out, fj_err *err);
+bool fj_is_tiktoken(const void *data, size_t len); /* its first line is one of such a file */
 
 /* From GGUF metadata (tokenizer.ggml.*), without knowing the file format: the caller fills this. */
 typedef struct fj_gguf_vocab {

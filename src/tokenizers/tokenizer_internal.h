@@ -114,6 +114,7 @@ int fj_character_byte(uint32_t character); /* -1 for one that is not of the alph
 
 /* Appends the step that cuts before each run of ▁, which changes no id where no token has ▁ behind another character. */
 fj_status fj_add_metaspace_cuts(fj_steps *out, fj_err *err);
+bool fj_has_blank_inside(fj_text token);
 
 bool fj_step_is_byte_map(const fj_step *step); /* it spells bytes in that alphabet */
 
@@ -165,6 +166,11 @@ fj_status fj_merges_of_scores(fj_tokenizer *t, const float *scores, const uint8_
 /* What to_gguf asks: NULL when t is no BPE; all merges in the order of their rank. */
 const fj_bpe_options *fj_bpe_options_of(const fj_tokenizer *t);
 fj_status fj_bpe_merges(const fj_tokenizer *t, fj_arena *arena, fj_merge **out, size_t *n, fj_err *err);
+
+/* ---- Unigram, likewise ------------------------------------------------------------------------------------------------------------------ */
+
+/* scores: log-probabilities by id, the arena's. may_use: which tokens text may be spelled with; NULL: all. unk: -1 for none. */
+fj_status fj_unigram_init(fj_tokenizer *t, double *scores, const uint8_t *may_use, int64_t unk, bool byte_fallback, fj_err *err);
 
 /* ---- WordPiece, likewise -------------------------------------------------------------------------------------------------------------- */
 

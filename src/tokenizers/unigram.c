@@ -182,7 +182,7 @@ static int by_bytes(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static fj_status sort_tokens(fj_tokenizer *t, unigram *u, fj_err *err)
+static fj_status sort_tokens(fj_tokenizer *t, unigram *u, const uint8_t *may_use, fj_err *err)
 {
     entry *list = calloc((size_t)t->n_vocab + 1, sizeof *list);
     size_t n = 0;
@@ -192,7 +192,8 @@ static fj_status sort_tokens(fj_tokenizer *t, unigram *u, fj_err *err)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for a vocabulary of %lld tokens", (long long)t->n_vocab);
     }
     for (int64_t i = 0; i < t->n_vocab; i++)
-        if (t->vocab_tokens[i].len && fj_text_table_find(&t->vocab, t->vocab_tokens[i]) == i)
+        if (t->vocab_tokens[i].len && (!may_use || may_use[i]) &&
+            fj_text_table_find(&t->vocab, t->vocab_tokens[i]) == i)
             list[n++] = (entry){ t->vocab_tokens[i], (uint32_t)i };
     if (n)
         qsort(list, n, sizeof *list, by_bytes);
@@ -207,28 +208,22 @@ static fj_status sort_tokens(fj_tokenizer *t, unigram *u, fj_err *err)
     return FJ_OK;
 }
 
-static fj_status open_model(fj_tokenizer *t, const fj_json *spec, fj_err *err)
+fj_status fj_unigram_init(fj_tokenizer *t, double *scores, const uint8_t *may_use, int64_t unk, bool byte_fallback,
+                          fj_err *err)
 {
-    const fj_json *vocab = fj_json_get(spec, "vocab");
     unigram *u = fj_arena_take(t->arena, sizeof *u);
     double worst = DBL_MAX;
-    if (u)
-        u->scores = fj_arena_array(t->arena, (size_t)t->n_vocab, sizeof *u->scores);
-    if (!u || !u->scores)
-        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a vocabulary of %lld tokens", (long long)t->n_vocab);
-    if (!fj_json_is_array(vocab))
-        return fj_fail(err, FJ_ERR_FORMAT, "model Unigram: its vocabulary is no list of pairs");
+    if (!u)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a tokenizer");
     for (int64_t i = 0; i < t->n_vocab; i++) {
-        u->scores[i] = fj_json_real(fj_json_at(fj_json_at(vocab, (size_t)i), 1), NAN);
-        if (!isfinite(u->scores[i]))
+        if (!isfinite(scores[i]))
             return fj_fail(err, FJ_ERR_FORMAT, "model Unigram: token %lld has no score", (long long)i);
-        worst = fmin(worst, u->scores[i]);
+        if (!may_use || may_use[i])
+            worst = fmin(worst, scores[i]);
     }
-    u->unk = fj_json_int(fj_json_get(spec, "unk_id"), -1);
-    u->unk_score = worst - UNKNOWN_COSTS;
-    u->byte_fallback = fj_json_bool(fj_json_get(spec, "byte_fallback"), false);
-    if (u->unk >= t->n_vocab)
-        return fj_fail(err, FJ_ERR_FORMAT, "model Unigram: unk_id %lld is not in the vocabulary", (long long)u->unk);
+    if (unk >= t->n_vocab)
+        return fj_fail(err, FJ_ERR_FORMAT, "model Unigram: unk_id %lld is not in the vocabulary", (long long)unk);
+    *u = (unigram){ .scores = scores, .unk = unk, .unk_score = worst - UNKNOWN_COSTS, .byte_fallback = byte_fallback };
     for (int i = 0; i < 256; i++) {
         char text[8];
         (void)snprintf(text, sizeof text, "<0x%02X>", (unsigned)i);
@@ -236,10 +231,24 @@ static fj_status open_model(fj_tokenizer *t, const fj_json *spec, fj_err *err)
     }
     t->kind = &fj_model_unigram;
     t->model = u;
-    t->shown_unk = u->unk;
+    t->shown_unk = unk;
     if (t->unk < 0)
-        t->unk = u->unk;
-    return sort_tokens(t, u, err);
+        t->unk = unk;
+    return sort_tokens(t, u, may_use, err);
+}
+
+static fj_status open_model(fj_tokenizer *t, const fj_json *spec, fj_err *err)
+{
+    const fj_json *vocab = fj_json_get(spec, "vocab");
+    double *scores = fj_arena_array(t->arena, (size_t)t->n_vocab, sizeof *scores);
+    if (!scores)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a vocabulary of %lld tokens", (long long)t->n_vocab);
+    if (!fj_json_is_array(vocab))
+        return fj_fail(err, FJ_ERR_FORMAT, "model Unigram: its vocabulary is no list of pairs");
+    for (int64_t i = 0; i < t->n_vocab; i++)
+        scores[i] = fj_json_real(fj_json_at(fj_json_at(vocab, (size_t)i), 1), NAN);
+    return fj_unigram_init(t, scores, NULL, fj_json_int(fj_json_get(spec, "unk_id"), -1),
+                           fj_json_bool(fj_json_get(spec, "byte_fallback"), false), err);
 }
 
 const fj_token_model fj_model_unigram = {

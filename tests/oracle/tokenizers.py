@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden cases of src/tokenizers: small tokenizers of each kind, trained on the sentences below, and what the reference libraries make
-of the texts below. Run: python tests/oracle/tokenizers.py [KIND...] (needs tokenizers and sentencepiece; versions are stored in the files).
-Writes tests/golden/tokenizers/KIND/{tokenizer.json or tokenizer.model, cases.jsonl}."""
+of the texts below. Run: python tests/oracle/tokenizers.py [KIND...] (needs tokenizers, sentencepiece, tiktoken; versions are stored in the files).
+Writes tests/golden/tokenizers/KIND/{tokenizer.json, tokenizer.model or cl100k_base.tiktoken, cases.jsonl}."""
+import base64
 import io
 import json
 import pathlib
@@ -11,10 +12,14 @@ import tempfile
 sys.path.pop(0)  # this file's own folder: its name is that of the library
 
 import sentencepiece
+import tiktoken
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "golden" / "tokenizers"
+
+CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 SENTENCES = [
     "¿Qué tal? Mañana iré a la ciudad de Valparaíso con mi hermana y 12 amigos.",
@@ -44,6 +49,13 @@ def added(t):
     t.add_special_tokens([AddedToken("<|fin|>", rstrip=True, normalized=False)])
     t.add_tokens([AddedToken("[A]", single_word=True, normalized=False), AddedToken("[B]", lstrip=True, normalized=False),
                   AddedToken("niño", normalized=True)])
+
+
+def bytes_to_characters():
+    """GPT-2's byte alphabet, by byte."""
+    plain = set(range(33, 127)) | set(range(161, 173)) | set(range(174, 256))
+    others = iter(range(256, 512))
+    return [chr(b) if b in plain else chr(next(others)) for b in range(256)]
 
 
 def byte_level(pre, normalizer=None, post=None, ignore_merges=False):
@@ -202,7 +214,30 @@ def cases(t):
         yield {"ids": ids, "decoded": t.decode(ids, skip_special_tokens=False), "shown": t.decode(ids)}
 
 
+def tiktoken_ranks():
+    """A small file of ranks, in another order than that of the ranks, and what tiktoken makes of it with Phi-3-small's specials."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(CL100K), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)])
+    t.train_from_iterator(SENTENCES, trainers.BpeTrainer(vocab_size=420, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    spelled = {c: b for b, c in enumerate(bytes_to_characters())}
+    tokens = [bytes(spelled[c] for c in token) for token, _ in sorted(t.get_vocab().items(), key=lambda x: x[1])]
+    ranks = {token: rank for rank, token in enumerate(tokens)}
+    specials = {"<|endoftext|>": 100257, "<|system|>": 100261, "<|user|>": 100262, "<|assistant|>": 100263, "<|end|>": 100266}
+    e = tiktoken.Encoding("small", pat_str=CL100K, mergeable_ranks=ranks, special_tokens=specials)
+    folder = OUT / "tiktoken"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cl100k_base.tiktoken").write_bytes(b"".join(base64.b64encode(x) + b" %d\n" % ranks[x] for x in reversed(tokens)))
+    rows = []
+    for text in [s for s in TEXTS if s] + ["<|user|>\nHola<|end|>\n<|assistant|>"]:
+        ids = e.encode(text, allowed_special="all")
+        shown = e.decode([i for i in ids if i < 100256])
+        rows.append({"text": text, "ids": ids, "plain": ids, "decoded": e.decode(ids), "shown": shown})
+    write(folder, rows, f"tiktoken {tiktoken.__version__}")
+
+
 def main():
+    if not sys.argv[1:] or "tiktoken" in sys.argv[1:]:
+        tiktoken_ranks()
     for name, t in kinds():
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue
@@ -211,7 +246,9 @@ def main():
         (folder / "tokenizer.json").write_text(json.dumps(json.loads(t.to_str()), separators=(",", ":")))
         write(folder, cases(Tokenizer.from_file(str(folder / "tokenizer.json"))), f"tokenizers {tokenizers.__version__}")
     for name, options in (("spm", {}), ("spm-trim", {"remove_extra_whitespaces": True, "add_dummy_prefix": False}),
-                          ("spm-nfkc-like", {"rules": RULES})):
+                          ("spm-nfkc-like", {"rules": RULES}), ("spm-unigram", {"model_type": "unigram", "byte_fallback": False, "vocab_size": 100}),
+                          ("spm-unigram-bytes", {"model_type": "unigram", "vocab_size": 350, "rules": RULES,
+                                                 "remove_extra_whitespaces": True})):
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue
         folder, model = OUT / name, io.BytesIO()
@@ -222,9 +259,10 @@ def main():
             tsv.write(" ".join(f"{ord(c):X}" for c in a) + "\t" + " ".join(f"{ord(c):X}" for c in b) + "\n")
         tsv.flush()
         options |= {"normalization_rule_tsv": tsv.name} if tsv.tell() else {"normalization_rule_name": "identity"}
-        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(SENTENCES[:5]), model_writer=model, model_type="bpe", vocab_size=380,
-                                                 byte_fallback=True, user_defined_symbols=["<|u|>", "▁▁"],
-                                                 **{"remove_extra_whitespaces": False, "minloglevel": 2, **options})
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(SENTENCES[:5]), model_writer=model,
+                                                 user_defined_symbols=["<|u|>", "▁▁"],
+                                                 **{"model_type": "bpe", "vocab_size": 380, "byte_fallback": True,
+                                                    "remove_extra_whitespaces": False, "minloglevel": 2, **options})
         (folder / "tokenizer.model").write_bytes(model.getvalue())
         p = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
         # control pieces are text to sentencepiece and tokens to forja: texts with them are left out
