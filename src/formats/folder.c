@@ -19,26 +19,30 @@ static fj_status no_weights(const char *folder, fj_err *err)
     return err->status;
 }
 
+static fj_status load_config(const char *folder, fj_json **out, fj_err *err)
+{
+    char *path = fj_path_join(folder, "config.json");
+    fj_status st = path ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
+    if (!st && fj_path_exists(path))
+        st = fj_json_load(path, out, err);
+    if (!st && *out && !fj_json_is_object(*out))
+        st = fj_fail(err, FJ_ERR_FORMAT, "%s: not an object", path);
+    free(path);
+    return st;
+}
+
 fj_status fj_weights_open_folder(const char *folder, fj_source **out, fj_err *err)
 {
-    char *config_path = fj_path_join(folder, "config.json");
     fj_json *config = NULL;
     bool found = false;
-    fj_status st = FJ_OK;
-    if (!config_path)
-        st = fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", folder);
-    else if (!fj_path_exists(config_path))
-        st = fj_fail(err, FJ_ERR_FORMAT, "%s: no config.json", folder);
-    else
-        st = fj_json_load(config_path, &config, err);
-    if (!st && !fj_json_is_object(config))
-        st = fj_fail(err, FJ_ERR_FORMAT, "%s: not an object", config_path);
-    for (size_t i = 0; !st && !found && i < FJ_LEN(kinds); i++)
+    fj_status st = load_config(folder, &config, err);
+    for (size_t i = 0; !st && config && !found && i < FJ_LEN(kinds); i++)
         st = fj_shards_open_folder(kinds[i], folder, config, &found, out, err);
     if (!st && !found)
-        st = no_weights(folder, err);
+        st = fj_grok_open_folder(folder, config, &found, out, err);
+    if (!st && !found)
+        st = config ? no_weights(folder, err) : fj_fail(err, FJ_ERR_FORMAT, "%s: no config.json", folder);
     fj_json_free(config);
-    free(config_path);
     return st;
 }
 
@@ -50,5 +54,5 @@ bool fj_weights_in_folder(const char *folder)
         found = path && fj_path_exists(path);
         free(path);
     }
-    return found;
+    return found || fj_grok_in_folder(folder);
 }

@@ -11,7 +11,7 @@
 /* ---- folders ---------------------------------------------------------------------------------------------------- */
 
 /* A folder with config.json and, the first that is there: model.safetensors, its index with shards, pytorch_model.bin, its index
- * with shards. Shards named by the index are mapped, others (consolidated.safetensors) ignored. FJ_ERR_FORMAT. *out is closed by
+ * with shards, Grok-1's checkpoint (which needs no config.json). Shards named by the index are mapped, others (consolidated.safetensors) ignored. FJ_ERR_FORMAT. *out is closed by
  * the caller (out->close). */
 fj_status fj_weights_open_folder(const char *folder, fj_source **out, fj_err *err);
 bool      fj_weights_in_folder(const char *folder); /* whether there are any of these files */
@@ -41,6 +41,14 @@ fj_status fj_safetensors_write(const char *path, const fj_tensor *list, size_t n
  * for safetensors. */
 fj_status fj_torch_open_file(const char *path, fj_json *config, fj_source **out, fj_err *err);
 fj_status fj_torch_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err); /* for fuzzing */
+
+/* ---- Grok-1 ------------------------------------------------------------------------------------------------------ */
+
+/* A folder as xAI released it: [ckpt-0/]tensor00000_000, … Its int8 matrices become private copies in the type of their scales (BF16), so
+ * all of the model is read at once. config: NULL gives one of the tensors' sizes. *found: whether there is a tensor00000_000. */
+fj_status fj_grok_open_folder(const char *folder, fj_json *config, bool *found, fj_source **out, fj_err *err);
+bool      fj_grok_in_folder(const char *folder);
+fj_status fj_grok_open_bytes(const void *data, size_t len, size_t number, fj_source **out, fj_err *err); /* a file of one layer, for fuzzing */
 
 /* ---- GGUF ------------------------------------------------------------------------------------------------------- */
 

@@ -48,5 +48,5 @@ fj_status fj_safetensors_open_file(const char *path, fj_json *config, fj_source 
 
 fj_status fj_safetensors_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err)
 {
-    return fj_shards_open_bytes(&fj_shard_safetensors, data, len, out, err);
+    return fj_shards_open_bytes(&fj_shard_safetensors, data, len, 0, 1, out, err);
 }

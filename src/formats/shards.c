@@ -88,6 +88,8 @@ static fj_status new_source(const fj_shard_kind *kind, const char *path, size_t 
     x->kind = kind;
     x->arena = arena;
     x->n_files = n_files;
+    for (size_t i = 0; i < n_files; i++)
+        x->files[i] = (fj_shard){ .number = i, .n_files = n_files };
     x->source = (fj_source){ .path = fj_arena_text(arena, path, strlen(path)),
                              .naming = FJ_NAMING_HF,
                              .count = count,
@@ -162,13 +164,26 @@ fj_status fj_shards_open_file(const fj_shard_kind *kind, const char *path, fj_js
     return finish(x, st, out, err);
 }
 
-fj_status fj_shards_open_bytes(const fj_shard_kind *kind, const void *data, size_t len, fj_source **out, fj_err *err)
+fj_status fj_shards_open_bytes(const fj_shard_kind *kind, const void *data, size_t len, size_t number, size_t n_files,
+                               fj_source **out, fj_err *err)
 {
     shards *x = NULL;
     fj_status st = new_source(kind, "(memory)", 1, NULL, &x, err);
     if (!x)
         return st;
-    x->files[0] = (fj_shard){ .data = data, .len = len, .name = "(memory)" };
+    x->files[0] = (fj_shard){ .data = data, .len = len, .name = "(memory)", .number = number, .n_files = n_files };
+    return finish(x, st, out, err);
+}
+
+fj_status fj_shards_open_files(const fj_shard_kind *kind, const char *path, char *const *paths, size_t n,
+                               fj_json *config, fj_source **out, fj_err *err)
+{
+    shards *x = NULL;
+    fj_status st = new_source(kind, path, n, config, &x, err);
+    if (!x)
+        return st;
+    for (size_t i = 0; !st && i < n; i++)
+        st = map_file(&x->files[i], paths[i], x->arena, err);
     return finish(x, st, out, err);
 }
 

@@ -13,6 +13,7 @@ typedef struct fj_shard {
     const unsigned char *data;
     size_t               len;
     const char          *name; /* for messages */
+    size_t               number, n_files; /* which of how many */
     void                *header; /* the kind's own, from read on */
     size_t               n_most; /* no more tensors than so many: set by read */
 } fj_shard;
@@ -28,7 +29,13 @@ extern const fj_shard_kind fj_shard_safetensors, fj_shard_torch;
 
 /* config: the caller's, may be NULL (then an empty object); a reference of it is taken. */
 fj_status fj_shards_open_file(const fj_shard_kind *kind, const char *path, fj_json *config, fj_source **out, fj_err *err);
-fj_status fj_shards_open_bytes(const fj_shard_kind *kind, const void *data, size_t len, fj_source **out, fj_err *err);
+/* One file, which says that it is number of n_files. */
+fj_status fj_shards_open_bytes(const fj_shard_kind *kind, const void *data, size_t len, size_t number, size_t n_files, fj_source **out,
+                               fj_err *err);
+
+/* Several files, whose names are the caller's business. path: of all, for messages. */
+fj_status fj_shards_open_files(const fj_shard_kind *kind, const char *path, char *const *paths, size_t n, fj_json *config,
+                               fj_source **out, fj_err *err);
 
 /* *found: whether the folder has the kind's file or its index; without them nothing is opened, and that is no error. */
 fj_status fj_shards_open_folder(const fj_shard_kind *kind, const char *folder, fj_json *config, bool *found, fj_source **out,

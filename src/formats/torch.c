@@ -439,5 +439,5 @@ fj_status fj_torch_open_file(const char *path, fj_json *config, fj_source **out,
 
 fj_status fj_torch_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err)
 {
-    return fj_shards_open_bytes(&fj_shard_torch, data, len, out, err);
+    return fj_shards_open_bytes(&fj_shard_torch, data, len, 0, 1, out, err);
 }
