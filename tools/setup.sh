@@ -36,6 +36,7 @@ needs_build() {
     library libedit-dev libedit
     library libssl-dev libcrypto
     need libcurl4-openssl-dev "libcurl 7.85 or later" pkg-config --exists 'libcurl >= 7.85'
+    library libblosc-dev blosc
 }
 
 needs_test() {

@@ -77,7 +77,7 @@ static fj_status find_recipe(const settings *s, const fj_recipe **out, fj_err *e
 /* A folder may have its configuration alone. */
 static bool has_weights(const char *model)
 {
-    return !fj_path_is_dir(model) || fj_weights_in_folder(model);
+    return !fj_path_is_dir(model) || fj_weights_in_folder(model) || fj_is_nemo(model);
 }
 
 typedef struct planned {

@@ -50,6 +50,15 @@ fj_status fj_grok_open_folder(const char *folder, fj_json *config, bool *found, 
 bool      fj_grok_in_folder(const char *folder);
 fj_status fj_grok_open_bytes(const void *data, size_t len, size_t number, fj_source **out, fj_err *err); /* a file of one layer, for fuzzing */
 
+/* ---- NeMo -------------------------------------------------------------------------------------------------------- */
+
+/* Nemotron-4's .nemo archive, or the folder that it unpacks to (with model_config.yaml); config in Hugging Face's words. Slices are put
+ * together in private copies, so all of the model is read at once; without weights the configuration and the tokenizer are. */
+fj_status fj_nemo_open(const char *path, bool with_weights, fj_source **out, fj_err *err);
+fj_status fj_nemo_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err); /* an archive, for fuzzing */
+fj_text   fj_nemo_tokenizer(const fj_source *nemo); /* SentencePiece's file, a view; empty without */
+bool      fj_is_nemo(const char *path);
+
 /* ---- GGUF ------------------------------------------------------------------------------------------------------- */
 
 /* v2 and v3, little-endian. The source's config is translated to config.json's names for the architectures forja knows

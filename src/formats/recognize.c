@@ -24,7 +24,8 @@ static const kind kinds[] = {
     { 0, "lmgg", "a GGML file, the form before GGUF", "convert the model again, to GGUF" },
     { 0, "PK\3\4", "a zip archive, perhaps PyTorch's", "give the folder that has config.json and the weights" },
     { 0, "\x80\2", "a Python pickle", "of PyTorch's files those of torch.save are read, in a folder with config.json" },
-    { 257, "ustar", "a tar archive", "unpack it; of PyTorch's files those of 0.1.10 and later are read" },
+    { 257, "ustar", "a tar archive", "NeMo's archives are read, called FILE.nemo; unpack others" },
+    { 0, "\x1f\x8b", "a compressed file (gzip)", "unpack it: tar -xzf FILE -C FOLDER, and give the folder" },
     { 8, "{\"", "a safetensors file", "give the folder that has config.json and the weights" },
 };
 

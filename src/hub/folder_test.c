@@ -138,7 +138,8 @@ static void check_resolved(const char *model, fj_status wanted, const char *mess
     CHECK(fj_resolve(model, &path, &err) == wanted && err.status == wanted && !path);
     CHECK_TEXT(err.message, message);
     CHECK(
-        strstr(err.hint, "MODEL is a folder with config.json, weights and tokenizer files, a .gguf file, hf:org/name"));
+        strstr(err.hint,
+               "MODEL is a folder with config.json, weights and tokenizer files, a .gguf or .nemo file, hf:org/name"));
 }
 
 TEST(model_names_that_are_no_files_say_what_is_accepted)

@@ -23,9 +23,9 @@ typedef struct fj_bundle {
 
 enum { FJ_OPEN_WEIGHTS = 1, FJ_OPEN_TOKENIZER = 2, FJ_OPEN_ALL = 3 };
 
-/* MODEL: a folder in Hugging Face form, a .gguf file, or a name of the hub that is in the cache already (nothing is fetched: see
- * fj_model_fetch). Other forms are an FJ_ERR_USAGE that names what is accepted. A folder without tokenizer files gives tokenizer NULL, no
- * error; a broken tokenizer is FJ_ERR_FORMAT. */
+/* MODEL: a folder in Hugging Face form or as Grok-1 and Nemotron-4 were released, a .gguf or .nemo file, or a name of the hub or of the
+ * catalogue that is in the cache already (nothing is fetched: see fj_model_fetch). Other forms are an error that names what is accepted.
+ * A folder without tokenizer files gives tokenizer NULL, no error; a broken tokenizer is FJ_ERR_FORMAT. */
 fj_status fj_bundle_open(const char *model, int what, fj_bundle **out, fj_err *err);
 void      fj_bundle_close(fj_bundle *b); /* accepts NULL */
 

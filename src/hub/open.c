@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * MODEL to bundle: a folder in Hugging Face form, or a GGUF file; names of the hub stand for one or the other. */
+ * MODEL to bundle: a folder in Hugging Face form, a GGUF file, or NeMo's archive; names of the hub stand for one of them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,12 +103,37 @@ static fj_status open_gguf(fj_bundle *b, int what, fj_err *err)
     return st;
 }
 
+static fj_status open_nemo(fj_bundle *b, int what, fj_err *err)
+{
+    fj_json *config = NULL;
+    fj_status st = fj_nemo_open(b->path, (what & FJ_OPEN_WEIGHTS) != 0, &b->source, err);
+    if (st)
+        return st;
+    b->config = fj_json_share(b->source->config);
+    fj_text file = fj_nemo_tokenizer(b->source);
+    if ((what & FJ_OPEN_TOKENIZER) && file.len) {
+        config = fj_json_new_object();
+        if (!fj_json_set(config, "add_bos_token", fj_json_new_bool(false))) /* NeMo adds none */
+            st = fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", b->path);
+        if (!st)
+            st = fj_tokenizer_from_spm(file.data, file.len, b->path, config, &b->tokenizer, err);
+    }
+    if (!(what & FJ_OPEN_WEIGHTS)) {
+        b->source->close(b->source);
+        b->source = NULL;
+    }
+    fj_json_free(config);
+    return st;
+}
+
 fj_status fj_bundle_open(const char *model, int what, fj_bundle **out, fj_err *err)
 {
     fj_bundle *b = calloc(1, sizeof *b);
     fj_status st = b ? fj_resolve(model, &b->path, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", model);
     if (!st)
-        st = fj_path_is_dir(b->path) ? open_folder(b, what, err) : open_gguf(b, what, err);
+        st = fj_is_nemo(b->path)       ? open_nemo(b, what, err)
+             : fj_path_is_dir(b->path) ? open_folder(b, what, err)
+                                       : open_gguf(b, what, err);
     if (st) {
         fj_bundle_close(b);
         return st;

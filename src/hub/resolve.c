@@ -8,8 +8,9 @@
 #include "hub/hub_internal.h"
 #include "hub/remote_internal.h"
 
-#define FORMS                                                                                                      \
-    "MODEL is a folder with config.json, weights and tokenizer files, a .gguf file, hf:org/name of the hub, or a " \
+#define FORMS                                                                                                          \
+    "MODEL is a folder with config.json, weights and tokenizer files, a .gguf or .nemo file, hf:org/name of the hub, " \
+    "or a "                                                                                                            \
     "name that forja models lists"
 
 /* What looks like a name of the catalogue: a name and a tag, no path. */

@@ -29,6 +29,7 @@ done
 rm -rf folder && cp -r "$ROOT/tests/golden/torch/model" folder
 part=pytorch_model-00001-of-00002.bin
 damaged 200 03 "$ROOT/tests/golden/torch/model/$part" folder/$part probe logits folder --ids 0,0,0 --out o -t 1
+damaged 200 03 "$ROOT/tests/golden/nemo/tiny.nemo" m.nemo probe logits m.nemo --ids 0,0,0 --out o -t 1
 if [ -n "${FORJA_HOSTILE_MODEL:-}" ]; then
     damaged 20 03 "$FORJA_HOSTILE_MODEL" m.gguf probe logits m.gguf --ids 0,0,0 --out o
     rm -f m.gguf

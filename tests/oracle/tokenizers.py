@@ -227,6 +227,7 @@ def tiktoken_ranks():
     folder = OUT / "tiktoken"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cl100k_base.tiktoken").write_bytes(b"".join(base64.b64encode(x) + b" %d\n" % ranks[x] for x in reversed(tokens)))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "Phi3SmallTokenizer"}\n')
     rows = []
     for text in [s for s in TEXTS if s] + ["<|user|>\nHola<|end|>\n<|assistant|>"]:
         ids = e.encode(text, allowed_special="all")
