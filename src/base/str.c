@@ -162,6 +162,31 @@ bool fj_text_i64(fj_text text, int64_t *out)
     return true;
 }
 
+bool fj_text_bytes(fj_text text, uint64_t *out)
+{
+    static const char units[] = "kmgt";
+    size_t digits = 0;
+    double value, unit = 1;
+    while (digits < text.len && strchr("0123456789.", text.data[digits]) && text.data[digits])
+        digits++;
+    char rest[4] = { 0 };
+    if (text.len - digits >= sizeof rest || !fj_text_f64((fj_text){ text.data, digits }, &value))
+        return false;
+    for (size_t i = digits; i < text.len; i++)
+        rest[i - digits] = (char)tolower((unsigned char)text.data[i]);
+    const char *at = rest[0] ? strchr(units, rest[0]) : NULL;
+    const char *behind = at ? rest + 1 : rest;
+    bool is_binary = at && !strcmp(behind, "ib");
+    if (*behind && strcmp(behind, "b") != 0 && !is_binary)
+        return false;
+    for (const char *u = units; at && u <= at; u++)
+        unit *= is_binary ? 1024 : 1000;
+    if (value * unit > 9e18)
+        return false;
+    *out = (uint64_t)(value * unit);
+    return true;
+}
+
 bool fj_text_f64(fj_text text, double *out)
 {
     char copy[64], *end;

@@ -40,6 +40,8 @@ const char *fj_nearest(const char *name, const char *const *names, size_t n);
 
 /* Numbers from text, the whole text or nothing: true when text is one number in range. No locale, no leading space. */
 bool fj_text_i64(fj_text text, int64_t *out);
+/* "2G", "1.5GB", "800MiB", "4096": bytes. K, M, G and T are powers of 1000, with "iB" of 1024; either case. False for anything else. */
+bool fj_text_bytes(fj_text text, uint64_t *out);
 bool fj_text_f64(fj_text text, double *out);
 
 /* "98.1 MB" for people; bytes in decimal units. Writes into out (at least 24 bytes) and returns it. */

@@ -86,6 +86,23 @@ TEST(reals_are_the_whole_text_or_nothing)
     CHECK(fj_text_f64((fj_text){ "0.1xyz", 3 }, &v) && v == 0.1);
 }
 
+TEST(sizes_have_units_of_1000_or_1024)
+{
+    static const char *const broken[] = { "", "G", "2X", "2 G", "-1G", "2GBB", "2iB", "1e400G", "99999999999T", "2Gi" };
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {
+        { "0", 0 },           { "4096", 4096 },      { "4096B", 4096 },      { "1.5k", 1500 },  { "800M", 800000000 },
+        { "2G", 2000000000 }, { "2gb", 2000000000 }, { "2GiB", 2147483648 }, { "0.5KiB", 512 }, { "1T", 1000000000000 }
+    };
+    uint64_t v = 5;
+    for (size_t i = 0; i < FJ_LEN(broken); i++)
+        CHECK(!fj_text_bytes(fj_text_of(broken[i]), &v) && v == 5);
+    for (size_t i = 0; i < FJ_LEN(good); i++)
+        CHECK(fj_text_bytes(fj_text_of(good[i].text), &v) && v == good[i].bytes);
+}
+
 TEST(bytes_are_written_for_people)
 {
     char out[24];

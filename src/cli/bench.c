@@ -12,7 +12,7 @@
 
 typedef struct settings {
     fj_common common;
-    const char *model, *adapter;
+    const char *model, *adapter, *max_memory;
     int64_t n_prompt, n_predict, repeat;
     bool no_repack, no_limits;
     fj_expert_settings experts;
@@ -26,6 +26,8 @@ static const fj_option options[] = {
       1 << 20, 'n' },
     { "repeat", "N", FJ_OPT_INT, offsetof(settings, repeat), "5", "rounds; the median counts", 1, 1000, 'r' },
     { "adapter", "DIR", FJ_OPT_TEXT, offsetof(settings, adapter), NULL, "a LoRA adapter in PEFT's form", 0, 0, 0 },
+    { "max-memory", "SIZE", FJ_OPT_TEXT, offsetof(settings, max_memory), NULL,
+      "stay below this (2G, 800M): weights that do not fit are read from the file each time", 0, 0, 0 },
     { "no-repack", NULL, FJ_OPT_FLAG, offsetof(settings, no_repack), NULL, "use weights as they lie in the file", 0, 0,
       0 },
     { "no-limits", NULL, FJ_OPT_FLAG, offsetof(settings, no_limits), NULL, "do not measure the machine", 0, 0, 0 },
@@ -66,11 +68,12 @@ static fj_status open_bench(bench *b, fj_err *err)
     fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, &b->opened, err);
     if (!st)
         st = fj_choose_experts(&s->experts, b->opened.model, err);
-    if (!st && !s->no_repack)
-        st = fj_model_repack(b->opened.model, rt->pool, err);
+    settings_.adapter = b->opened.adapter;
+    fj_fit fit = { s->max_memory, !s->no_repack, rt->pool, &rt->kernels, rt->log };
+    if (!st)
+        st = fj_opened_fit(&b->opened, &fit, &settings_, err);
     if (st)
         return st;
-    settings_.adapter = b->opened.adapter;
     st = fj_session_open(b->opened.model, &settings_, rt->pool, &rt->kernels, &b->session, err);
     int64_t n_vocab = b->opened.model->hp.n_vocab, n = settings_.n_ctx;
     b->ids = calloc((size_t)n, sizeof *b->ids);

@@ -38,6 +38,8 @@ static const fj_option options[] = {
       'r' },
     { "reverse-prompt", "TEXT", FJ_OPT_LIST, AT(stop), NULL, "the same as --stop", 0, 0, 0 },
     { "adapter", "DIR", FJ_OPT_TEXT, AT(adapter), NULL, "a LoRA adapter in PEFT's form", 0, 0, 0 },
+    { "max-memory", "SIZE", FJ_OPT_TEXT, AT(max_memory), NULL,
+      "stay below this (2G, 800M): weights that do not fit are read from the file each time", 0, 0, 0 },
     { "no-repack", NULL, FJ_OPT_FLAG, AT(no_repack), NULL, "use weights as they lie in the file", 0, 0, 0 },
     { 0 },
 };
@@ -85,8 +87,6 @@ static fj_status open_model(fj_runner *r, fj_err *err)
     }
     if (!st)
         st = fj_choose_experts(&s->experts, r->opened.model, err);
-    if (!st && !s->no_repack)
-        fj_opened_repack(&r->opened, r->call->rt->pool, r->call->rt->log);
     if (!st)
         fj_debug(r->call->rt->log, "%s: opened in %.2f s", s->model, fj_seconds() - started);
     return st;
@@ -99,7 +99,10 @@ fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, int64_t length, fj_er
     fj_session_settings settings = {
         .n_ctx = n_ctx, .length = length, .fast = true, .stop_layer = -1, .adapter = r->opened.adapter
     };
-    fj_status st = fj_session_open(m, &settings, rt->pool, &rt->kernels, &r->session, err);
+    fj_fit fit = { r->s->max_memory, !r->s->no_repack, rt->pool, &rt->kernels, rt->log };
+    fj_status st = fj_opened_fit(&r->opened, &fit, &settings, err);
+    if (!st)
+        st = fj_session_open(m, &settings, rt->pool, &rt->kernels, &r->session, err);
     if (!st)
         st = fj_generator_new(r->session, m->hp.n_vocab, r->opened.bundle, &r->generator, err);
     if (!st)

@@ -10,7 +10,7 @@
 
 typedef struct fj_run_settings {
     fj_common common;
-    const char *model, *prompt, *file, *system, *ids, *adapter, *template_name, *template_file;
+    const char *model, *prompt, *file, *system, *ids, *adapter, *template_name, *template_file, *max_memory;
     int64_t n_predict, n_ctx;
     bool chat, ignore_eos, no_repack;
     fj_list stop;

@@ -34,15 +34,23 @@ static const fj_tensor *find(const fj_source *s, const char *name)
     return fj_index_find(&self(s)->index, name);
 }
 
+/* Whether the bytes lie in the mapped file: a tensor may be a part of one in the list, or a copy. */
+static bool is_mapped(const fj_source *s, const fj_tensor *t)
+{
+    const fj_map *map = self(s)->map;
+    uintptr_t at = (uintptr_t)t->data, first = map ? (uintptr_t)map->data : 0;
+    return map && at >= first && at - first < map->len;
+}
+
 static void will_need(const fj_source *s, const fj_tensor *t)
 {
-    if (self(s)->map)
+    if (is_mapped(s, t))
         fj_map_will_need(self(s)->map, (size_t)((const unsigned char *)t->data - self(s)->bytes), t->bytes);
 }
 
 static void give_back(const fj_source *s, const fj_tensor *t)
 {
-    if (self(s)->map)
+    if (is_mapped(s, t))
         fj_map_give_back(self(s)->map, (size_t)((const unsigned char *)t->data - self(s)->bytes), t->bytes);
 }
 

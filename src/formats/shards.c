@@ -37,13 +37,18 @@ static const fj_tensor *find(const fj_source *s, const char *name)
     return fj_index_find(&self(s)->index, name);
 }
 
-/* The mapping that the tensor lies in; NULL for bytes of the caller's and for private copies. */
+/* The mapping that the bytes lie in, by their address: a tensor may be a part of one in the list. NULL for bytes of the caller's and for
+ * private copies. */
 static const fj_map *map_with(const fj_source *s, const fj_tensor *t, size_t *offset)
 {
-    const fj_shard *f = &self(s)->files[self(s)->file_of[t - self(s)->index.tensors]];
-    uintptr_t first = (uintptr_t)f->data, data = (uintptr_t)t->data;
-    *offset = (size_t)(data - first);
-    return data >= first && data - first <= f->len ? f->map : NULL;
+    for (size_t i = 0; i < self(s)->n_files; i++) {
+        const fj_shard *f = &self(s)->files[i];
+        uintptr_t first = (uintptr_t)f->data, data = (uintptr_t)t->data;
+        *offset = (size_t)(data - first);
+        if (f->map && data >= first && data - first < f->len)
+            return f->map;
+    }
+    return NULL;
 }
 
 static void will_need(const fj_source *s, const fj_tensor *t)

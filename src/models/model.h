@@ -29,6 +29,7 @@ struct fj_model {
     fj_rope_of_model rope_local;  /* for layers with a window */
     const float     *alibi;       /* a slope for each head; NULL: none */
     const uint8_t   *allowed;     /* (n_layers, n_experts) flags: which experts may be taken; NULL: all */
+    bool            *is_streamed; /* of each weight: its pages come and go; NULL: none's */
     fj_buffer        packed;      /* repacked weights, when they are */
 };
 
@@ -65,6 +66,15 @@ int64_t        fj_model_experts_used(const fj_model *m, int layer);
 /* Copies every quantized matrix into the kernels' order and gives the mapped pages back, tensor by tensor. FJ_ERR_MEMORY leaves the
  * model as it was. No bit of a result changes. */
 fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err);
+
+/* In place of fj_model_repack, where at most `bytes` of the weights may be resident at once: what fits stays (repacked, if `repacks`), the
+ * same weights all the time; the rest is streamed, read ahead from the file and given back after each use. No bit of a result changes.
+ * FJ_ERR_MEMORY when not even that fits. */
+fj_status fj_model_fit(fj_model *m, size_t bytes, bool repacks, fj_pool *pool, fj_err *err);
+
+/* The least that fj_model_fit takes: what cannot be streamed, and what one operation reads. And what it streams in each pass. */
+size_t fj_model_least_bytes(const fj_model *m);
+size_t fj_model_streamed_bytes(const fj_model *m);
 
 /* The mapped pages of a weight may leave memory. */
 void fj_model_give_back(const fj_model *m, const fj_weight *w);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Where weights live: mapped, as in the file, or repacked in the kernels' order. The mapped pages are given back tensor by tensor, so
- * both forms never stand whole in memory. */
+ * both forms never stand whole in memory. Under a limit some are streamed (stream.c): the same ones in every pass, for of weights that
+ * are read in a circle the least recently used one is the next to be wanted. */
+#include <string.h>
+
 #include "models/model.h"
 
 static bool is_packable(const fj_weight *w)
@@ -82,25 +85,173 @@ void fj_model_give_back(const fj_model *m, const fj_weight *w)
         tell_source(m, w, m->source->give_back);
 }
 
-fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err)
+/* Bytes in the file; of a weight that was copied at opening none. */
+static size_t mapped_bytes(const fj_model *m, const fj_weight *w)
+{
+    bool is_copy = w->stored && !w->parts && m->naming == FJ_NAMING_HF && w->data != w->stored->data;
+    return is_copy ? 0 : row_bytes(w) * (size_t)fj_shape_rows(&w->shape);
+}
+
+static bool is_streamable(const fj_model *m, const fj_weight *w)
+{
+    return w->shape.rank > 1 && (w->parts || (w->stored && w->data == w->stored->data)) && mapped_bytes(m, w) > 0;
+}
+
+static size_t padded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static bool stays(const fj_model *m, int i)
+{
+    return !m->is_streamed || !m->is_streamed[i];
+}
+
+/* Under a limit what stays must not be the system's to take away, so it is copied where it cannot be packed. */
+static size_t private_bytes(const fj_model *m, int i, bool repacks)
+{
+    const fj_weight *w = &m->weights[i];
+    if (!stays(m, i))
+        return 0;
+    if (repacks && is_packable(w))
+        return padded(packed_bytes(w));
+    return m->is_streamed && is_streamable(m, w) ? padded(mapped_bytes(m, w)) : 0;
+}
+
+static void copy_matrix(void *context, int64_t part, int worker)
+{
+    (void)worker;
+    const job *j = context;
+    size_t stride = row_bytes(j->w), bytes = stride * (size_t)j->w->shape.dim[j->w->shape.rank - 2];
+    int64_t row = part * j->w->shape.dim[j->w->shape.rank - 2];
+    memcpy(j->to + (size_t)part * bytes, fj_weight_at(j->w, row, stride), bytes);
+}
+
+static fj_status make_private(fj_model *m, bool repacks, fj_pool *pool, fj_err *err)
 {
     size_t total = 0, at = 0;
     for (int i = 0; i < m->n_weights; i++)
-        total += is_packable(&m->weights[i]) ? (packed_bytes(&m->weights[i]) + 63) / 64 * 64 : 0;
+        total += private_bytes(m, i, repacks);
     fj_status st = fj_buffer_open(&m->packed, total, "the repacked weights", err);
-    if (st)
-        return st;
-    for (int i = 0; i < m->n_weights; i++) {
+    for (int i = 0; !st && i < m->n_weights; i++) {
         fj_weight *w = &m->weights[i];
-        if (!is_packable(w))
-            continue;
+        size_t bytes = private_bytes(m, i, repacks);
         job j = { w, m->packed.data + at };
+        if (!bytes)
+            continue;
         tell_source(m, w, m->source->will_need);
-        fj_pool_run(pool, pack_tile, &j, tiles_of(w) * matrices_of(w));
-        w->packed = j.to;
-        w->pack = fj_pack_of(w->dtype);
-        at += (packed_bytes(w) + 63) / 64 * 64;
+        if (repacks && is_packable(w)) {
+            fj_pool_run(pool, pack_tile, &j, tiles_of(w) * matrices_of(w));
+            w->packed = j.to;
+            w->pack = fj_pack_of(w->dtype);
+        } else {
+            fj_pool_run(pool, copy_matrix, &j, matrices_of(w));
+            w->data = j.to;
+        }
+        at += bytes;
         fj_model_give_back(m, w);
+        if (!w->packed)
+            w->parts = NULL;
     }
-    return FJ_OK;
+    return st;
+}
+
+fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err)
+{
+    return make_private(m, true, pool, err);
+}
+
+/* ---- a limit -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Rows of the table are looked up; it is not read through, unless it is the head. */
+static bool is_table(const fj_model *m, const fj_weight *w)
+{
+    return w->role == &fj_role_token_embd && fj_model_head(m) != w;
+}
+
+static size_t sum_of(const fj_model *m, const fj_role *const *roles, int n, int layer)
+{
+    size_t sum = 0;
+    for (int i = 0; i < n; i++) {
+        const fj_weight *w = fj_model_weight(m, roles[i], layer, false);
+        sum += w ? mapped_bytes(m, w) : 0;
+    }
+    return sum;
+}
+
+/* What one node reads at most: a weight, or those that share a product. */
+static size_t largest_node(const fj_model *m)
+{
+    static const fj_role *const qkv[] = { &fj_role_attn_q, &fj_role_attn_k, &fj_role_attn_v }, *const gate_up[] = {
+        &fj_role_ffn_gate, &fj_role_ffn_up
+    };
+    size_t most = 0;
+    for (int i = 0; i < m->n_weights; i++)
+        most = FJ_MAX(most, mapped_bytes(m, &m->weights[i]));
+    for (int layer = 0; layer < m->hp.n_layers; layer++)
+        most = FJ_MAX(most, FJ_MAX(sum_of(m, qkv, 3, layer), sum_of(m, gate_up, 2, layer)));
+    return most;
+}
+
+/* A page that is touched brings its neighbours in the cache along, 64 KiB of them, on both sides of a tensor. */
+static size_t strays(const fj_model *m)
+{
+    enum { AROUND = 2 << 16 };
+    size_t n = 0;
+    for (int i = 0; i < m->n_weights; i++)
+        n += m->weights[i].parts ? (size_t)m->weights[i].shape.dim[0] : 1;
+    size_t total = fj_model_bytes(m);
+    return FJ_MIN(n * AROUND, total / 8);
+}
+
+size_t fj_model_least_bytes(const fj_model *m)
+{
+    size_t fixed = 0;
+    for (int i = 0; i < m->n_weights; i++)
+        fixed += is_streamable(m, &m->weights[i]) ? 0 : mapped_bytes(m, &m->weights[i]);
+    return fixed + largest_node(m) + strays(m);
+}
+
+static size_t resident_bytes(const fj_model *m, const fj_weight *w, bool repacks)
+{
+    return padded(repacks && is_packable(w) ? packed_bytes(w) : mapped_bytes(m, w));
+}
+
+/* Whatever every token reads stays before experts, of which it reads a few. */
+static size_t keep(fj_model *m, bool is_experts, bool repacks, size_t left)
+{
+    for (int i = 0; i < m->n_weights; i++) {
+        const fj_weight *w = &m->weights[i];
+        size_t bytes = resident_bytes(m, w, repacks);
+        if (!is_streamable(m, w) || (w->shape.rank == 3) != is_experts)
+            continue;
+        m->is_streamed[i] = is_table(m, w) || bytes > left;
+        left -= m->is_streamed[i] ? 0 : bytes;
+    }
+    return left;
+}
+
+fj_status fj_model_fit(fj_model *m, size_t bytes, bool repacks, fj_pool *pool, fj_err *err)
+{
+    size_t least = fj_model_least_bytes(m), all = largest_node(m);
+    for (int i = 0; i < m->n_weights; i++)
+        all += resident_bytes(m, &m->weights[i], repacks);
+    if (bytes < FJ_MIN(least, all))
+        return fj_fail(err, FJ_ERR_MEMORY, "the weights take %zu MiB of memory at least, %zu MiB are left for them",
+                       (least >> 20) + 1, bytes >> 20);
+    if (all > bytes) {
+        m->is_streamed = fj_arena_array(m->arena, (size_t)m->n_weights, sizeof *m->is_streamed);
+        if (!m->is_streamed)
+            return fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %d weights", m->n_weights);
+        (void)keep(m, true, repacks, keep(m, false, repacks, bytes - least));
+    }
+    return make_private(m, repacks, pool, err);
+}
+
+size_t fj_model_streamed_bytes(const fj_model *m)
+{
+    size_t total = 0;
+    for (int i = 0; m->is_streamed && i < m->n_weights; i++)
+        total += m->is_streamed[i] ? mapped_bytes(m, &m->weights[i]) : 0;
+    return total;
 }

@@ -9,6 +9,7 @@
 #include "models/build.h"
 #include "models/kv_cache.h"
 #include "models/recurrent.h"
+#include "models/stream.h"
 
 enum { N_GRAPHS = 4, DEFAULT_CTX = 4096, DEFAULT_CHUNK = 512, MOST_CTX = 1 << 24 };
 
@@ -29,6 +30,7 @@ struct fj_session {
     fj_buffer memory; /* the step arena, then the scratch of the workers */
     size_t arena_bytes;
     fj_run run;
+    fj_stream stream; /* of a model with streamed weights */
     fj_err build_err;
     int32_t *ids, *pos, *select; /* chunk rows each */
     fj_tile *tiles;
@@ -209,6 +211,10 @@ fj_status fj_session_open(const fj_model *m, const fj_session_settings *settings
     }
     s->run.scratch = s->memory.data + s->arena_bytes;
     s->run.scratch_bytes = scratch;
+    if (m->is_streamed) {
+        fj_stream_start(&s->stream, m);
+        s->run.watch = &s->stream.watch;
+    }
     *out = s;
     return FJ_OK;
 }
@@ -308,7 +314,11 @@ fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, 
         fill(s, rows, first, n);
         p->result->data = out;
         fj_build_bind_logits(&p->b, out);
+        if (s->run.watch)
+            fj_stream_begin(&s->stream);
         st = fj_graph_run(p->g, &s->run, 0, p->g->n_nodes, err);
+        if (s->run.watch)
+            fj_stream_end(&s->stream);
         if (!st)
             tell_routes(s, p, first, n);
         out += s->run.n_out_rows * fj_cols(p->result);

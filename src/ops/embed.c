@@ -67,9 +67,17 @@ static void d_table(const fj_run *run, const fj_node *node, int phase, int64_t p
         run->k->add_row(to + ids[r] * d + c, to + ids[r] * d + c, (const float *)node->dout[0]->data + r * d + c, n);
 }
 
+/* Rows here and there. */
+static bool reads(const fj_node *node, int64_t matrix)
+{
+    (void)node, (void)matrix;
+    return false;
+}
+
 const fj_op fj_op_embed = {
     .name = "embed",
     .infer = infer,
+    .reads = reads,
     .forward = { .parts = parts, .part = forward },
     .backward = { { .gives = 1u << 1,
                     .reads_in = 1u << 0,

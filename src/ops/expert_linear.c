@@ -247,10 +247,17 @@ static void d_w(const fj_run *run, const fj_node *node, int phase, int64_t part,
         memset(c, 0, (size_t)(m * k) * sizeof(float));
 }
 
+static bool reads(const fj_node *node, int64_t matrix)
+{
+    const int32_t *offsets = node->in[1]->data;
+    return offsets[matrix + 1] > offsets[matrix];
+}
+
 const fj_op fj_op_expert_linear = {
     .name = "expert_linear",
     .infer = infer,
     .forward = { forward_phases, forward_parts, forward, forward_workspace, forward_scratch },
+    .reads = reads,
     .backward = { { .gives = 1, .reads_in = 6, .work = { dx_phases, dx_parts, d_x, dx_workspace, dx_scratch } },
                   { .gives = 4, .reads_in = 3, .work = { NULL, dw_parts, d_w, NULL, NULL } } },
 };

@@ -137,8 +137,17 @@ struct fj_op {
     unsigned  inplace;      /* inputs whose storage out[0] may take over when they die here */
     bool      is_cheap;     /* computed again for the gradients that read its result, rather than kept until then */
     bool      is_effect;    /* writes external memory: never dropped as dead, never recomputed */
+    bool    (*reads)(const fj_node *node, int64_t matrix); /* whether a run reads this one of its weight's matrices whole, once its
+                             * inputs are there; NULL: it does */
     bool      is_loss;      /* its rule also does the forward work, so a differentiated graph drops the forward node */
 };
+
+/* Told around each node i of nodes[…end), on the thread that runs the graph: for weights that come and go. */
+typedef struct fj_watch {
+    void (*before)(void *context, fj_node *const *nodes, int i, int end);
+    void (*after)(void *context, const fj_node *node);
+    void  *context;
+} fj_watch;
 
 /* Arithmetic and data of one run. Everything but the pool is read-only for parts. */
 struct fj_run {
@@ -155,6 +164,7 @@ struct fj_run {
     int64_t  t;                   /* optimizer step, from 1 */
     unsigned char *scratch;       /* n_threads pieces */
     size_t   scratch_bytes;       /* of each piece */
+    const fj_watch *watch;        /* may be NULL */
     const int *cancel;            /* looked at between nodes (atomically); may be NULL */
 };
 

@@ -2,6 +2,7 @@
  * Models with their adapters, opened for use. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "formats/formats.h"
 #include "tasks/opened.h"
@@ -53,6 +54,55 @@ void fj_opened_repack(fj_opened *o, fj_pool *pool, fj_log *log)
     fj_err no_room = { 0 };
     if (fj_model_repack(o->model, pool, &no_room))
         fj_note(log, "weights stay as they lie in the file: %s", no_room.message);
+}
+
+/* What is left for weights beside the program as it is now and a session; 0: nothing. */
+static fj_status room_beside(const fj_opened *o, const fj_fit *fit, const fj_session_settings *s, uint64_t limit,
+                             size_t *left, size_t *session, fj_err *err)
+{
+    enum { SPARE = 8 << 20 }; /* an answer's text, a sampler's candidates, stacks */
+    fj_session_bytes bytes;
+    fj_status st = fj_session_plan(o->model, s, fj_pool_threads(fit->pool), fit->kernels, &bytes, err);
+    uint64_t taken = fj_resident_bytes() + SPARE + bytes.kv + bytes.arena;
+    *session = st ? 0 : bytes.kv + bytes.arena;
+    *left = !st && limit > taken ? (size_t)(limit - taken) : 0;
+    return st;
+}
+
+fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *session, fj_err *err)
+{
+    static const int64_t chunks[] = { 512, 64, 8 };
+    size_t left = 0, beside = 0, least = fj_model_least_bytes(o->model);
+    uint64_t limit;
+    char text[3][24];
+    if (!fit->limit) {
+        if (fit->repacks)
+            fj_opened_repack(o, fit->pool, fit->log);
+        return FJ_OK;
+    }
+    if (!fj_text_bytes(fj_text_of(fit->limit), &limit)) {
+        (void)fj_fail(err, FJ_ERR_USAGE, "--max-memory: '%s' is not a size", fit->limit);
+        return fj_hint(err, "800M, 2G or 1.5GiB, for example");
+    }
+    for (size_t i = 0; i < FJ_LEN(chunks) && left < least; i++) {
+        session->chunk = chunks[i];
+        fj_status st = room_beside(o, fit, session, limit, &left, &beside, err);
+        if (st)
+            return st;
+    }
+    if (left < least || fj_peak_resident_bytes() > limit) {
+        (void)fj_fail(err, FJ_ERR_MEMORY,
+                      "--max-memory: %s do not hold the program (%s), the context (%s) and one matrix",
+                      fj_format_bytes(limit, text[0]), fj_format_bytes(fj_peak_resident_bytes(), text[1]),
+                      fj_format_bytes(beside, text[2]));
+        return fj_hint(err, "a shorter context (-c) takes less");
+    }
+    fj_status st = fj_model_fit(o->model, left, fit->repacks, fit->pool, err);
+    size_t streamed = fj_model_streamed_bytes(o->model);
+    if (!st && streamed)
+        fj_note(fit->log, "%s of %s weights do not fit and are read from the file each time",
+                fj_format_bytes(streamed, text[0]), fj_format_bytes(fj_model_bytes(o->model), text[1]));
+    return st;
 }
 
 void fj_opened_close(fj_opened *o)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "hub/hub.h"
 #include "models/adapter.h"
+#include "models/session.h"
 
 typedef struct fj_opened {
     fj_bundle *bundle;
@@ -17,6 +18,17 @@ typedef struct fj_opened {
 fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_opened *out, fj_err *err);
 /* Puts the weights in the kernels' order; where there is no room they stay as they lie in the file, and a note says so. */
 void fj_opened_repack(fj_opened *o, fj_pool *pool, fj_log *log);
+
+/* The same under a limit (--max-memory, "2G"; NULL: none, as fj_opened_repack where `repacks`): sets the chunk of the session that will
+ * be opened, and lets weights come and go where all do not fit beside it. FJ_ERR_USAGE: not a size; FJ_ERR_MEMORY: not to be had. */
+typedef struct fj_fit {
+    const char *limit;
+    bool        repacks;
+    fj_pool    *pool;
+    const fj_kernels *kernels;
+    fj_log     *log;
+} fj_fit;
+fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *session, fj_err *err);
 
 void fj_opened_close(fj_opened *o); /* accepts a zeroed one */
 

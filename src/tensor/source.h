@@ -19,8 +19,10 @@ struct fj_source {
     size_t (*count)(const fj_source *s);
     const fj_tensor *(*at)(const fj_source *s, size_t index);           /* in file order; view, lives as long as the source */
     const fj_tensor *(*find)(const fj_source *s, const char *name);     /* NULL when absent */
-    void (*will_need)(const fj_source *s, const fj_tensor *t);          /* read ahead */
-    void (*give_back)(const fj_source *s, const fj_tensor *t);          /* its whole pages may leave memory */
+    /* Pages of a tensor or of a part of one, whatever the struct: read ahead; whole ones may leave memory. Nothing happens to data that
+     * does not lie in a file of the source. */
+    void (*will_need)(const fj_source *s, const fj_tensor *t);
+    void (*give_back)(const fj_source *s, const fj_tensor *t);
     void (*close)(fj_source *s);                                        /* unmaps: tensors die */
 };
 
