@@ -9,6 +9,7 @@ const fj_command *const fj_commands[] = {
     &fj_command_doctor,
     &fj_command_eval,
     &fj_command_export,
+    &fj_command_imatrix,
     &fj_command_inspect_routing,
     &fj_command_models,
     &fj_command_plan,

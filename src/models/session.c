@@ -191,7 +191,7 @@ fj_status fj_session_open(const fj_model *m, const fj_session_settings *settings
     s->arena = arena;
     s->m = m;
     s->s = settled(m, settings);
-    s->run = (fj_run){ .k = k, .pool = pool, .fast = s->s.fast };
+    s->run = (fj_run){ .k = k, .pool = pool, .fast = s->s.fast, .watch = s->s.watch };
     if (s->s.n_ctx > MOST_CTX)
         st = fj_fail(err, FJ_ERR_ARG, "a context of %lld positions, the most is %d", (long long)s->s.n_ctx, MOST_CTX);
     if (!st)
@@ -213,6 +213,7 @@ fj_status fj_session_open(const fj_model *m, const fj_session_settings *settings
     s->run.scratch_bytes = scratch;
     if (m->is_streamed) {
         fj_stream_start(&s->stream, m);
+        s->stream.watch.next = s->s.watch;
         s->run.watch = &s->stream.watch;
     }
     *out = s;
@@ -314,10 +315,10 @@ fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, 
         fill(s, rows, first, n);
         p->result->data = out;
         fj_build_bind_logits(&p->b, out);
-        if (s->run.watch)
+        if (s->m->is_streamed)
             fj_stream_begin(&s->stream);
         st = fj_graph_run(p->g, &s->run, 0, p->g->n_nodes, err);
-        if (s->run.watch)
+        if (s->m->is_streamed)
             fj_stream_end(&s->stream);
         if (!st)
             tell_routes(s, p, first, n);

@@ -28,6 +28,7 @@ typedef struct fj_session_settings {
     const fj_adapter *adapter; /* may be NULL */
     void  (*routed)(void *context, const fj_routing *r); /* told after each pass, for each router; NULL: nobody wants to know */
     void   *routed_context;
+    const fj_watch *watch; /* sees every node of every pass; may be NULL */
 } fj_session_settings;
 
 /* The model, adapter, pool and kernels must outlive the session. FJ_ERR_MEMORY says what was asked for. */

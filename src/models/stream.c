@@ -55,8 +55,9 @@ static bool is_known(fj_node *const *nodes, int i, int j)
     return true;
 }
 
-static void before(void *context, fj_node *const *nodes, int i, int end)
+static void before(void *context, const fj_run *run, fj_node *const *nodes, int i, int end)
 {
+    (void)run;
     fj_stream *s = context;
     size_t asked = 0;
     for (int j = i; j < FJ_MIN(end, i + MOST_AHEAD) && is_known(nodes, i, j); j++) {
@@ -81,7 +82,7 @@ static void after(void *context, const fj_node *node)
 
 void fj_stream_start(fj_stream *s, const fj_model *m)
 {
-    *s = (fj_stream){ .m = m, .watch = { before, after, s } };
+    *s = (fj_stream){ .m = m, .watch = { before, after, s, NULL } };
 }
 
 void fj_stream_begin(fj_stream *s)

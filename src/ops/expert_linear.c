@@ -255,6 +255,7 @@ static bool reads(const fj_node *node, int64_t matrix)
 
 const fj_op fj_op_expert_linear = {
     .name = "expert_linear",
+    .is_product = true,
     .infer = infer,
     .forward = { forward_phases, forward_parts, forward, forward_workspace, forward_scratch },
     .reads = reads,

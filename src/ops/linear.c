@@ -250,6 +250,7 @@ static void d_b(const fj_run *run, const fj_node *node, int phase, int64_t part,
 
 const fj_op fj_op_linear = {
     .name = "linear",
+    .is_product = true,
     .infer = infer,
     .forward = { forward_phases, forward_parts, forward, forward_workspace, forward_scratch },
     .backward = { { .gives = 1u << 0,

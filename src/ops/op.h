@@ -139,14 +139,17 @@ struct fj_op {
     bool      is_effect;    /* writes external memory: never dropped as dead, never recomputed */
     bool    (*reads)(const fj_node *node, int64_t matrix); /* whether a run reads this one of its weight's matrices whole, once its
                              * inputs are there; NULL: it does */
+    bool      is_product;   /* in[0], rows, times weights among its other inputs: what an importance matrix is made from */
     bool      is_loss;      /* its rule also does the forward work, so a differentiated graph drops the forward node */
 };
 
-/* Told around each node i of nodes[…end), on the thread that runs the graph: for weights that come and go. */
+/* Told around each node i of nodes[…end), on the thread that runs the graph. before() finds the node's inputs there and may use the run's
+ * pool; after() may be NULL. */
 typedef struct fj_watch {
-    void (*before)(void *context, fj_node *const *nodes, int i, int end);
+    void (*before)(void *context, const fj_run *run, fj_node *const *nodes, int i, int end);
     void (*after)(void *context, const fj_node *node);
     void  *context;
+    const struct fj_watch *next; /* told too; may be NULL */
 } fj_watch;
 
 /* Arithmetic and data of one run. Everything but the pool is read-only for parts. */

@@ -32,11 +32,12 @@ fj_status fj_graph_run(fj_graph *g, fj_run *run, int first, int end, fj_err *err
     for (int i = first; i < end; i++) {
         if (run->cancel && __atomic_load_n(run->cancel, __ATOMIC_RELAXED))
             return fj_fail(err, FJ_ERR_CANCELLED, "interrupted");
-        if (run->watch)
-            run->watch->before(run->watch->context, g->nodes, i, end);
+        for (const fj_watch *w = run->watch; w; w = w->next)
+            w->before(w->context, run, g->nodes, i, end);
         run_node(run, g->nodes[i]);
-        if (run->watch)
-            run->watch->after(run->watch->context, g->nodes[i]);
+        for (const fj_watch *w = run->watch; w; w = w->next)
+            if (w->after)
+                w->after(w->context, g->nodes[i]);
     }
     return FJ_OK;
 }

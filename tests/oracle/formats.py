@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds for the fuzzers of file formats: tests/fuzz/corpus/{safetensors,gguf,adapter,config}, a few hundred bytes each.
+"""Seeds for the fuzzers of file formats: tests/fuzz/corpus/{safetensors,gguf,adapter,config,imatrix}, a few hundred bytes each.
 
 Usage: formats.py            writes them, from the repository's root; needs nothing but Python
 """
@@ -110,6 +110,10 @@ FILES = {
     "gguf/retired.bin": gguf([], [("w", [32], 4, 0)], 32),
     "gguf/nested.bin": gguf([("x", ARRAY, (ARRAY, [(U8, [1])]))], [], 0),
     "gguf/part.bin": gguf([("split.count", U16, 2)], [], 0),
+    "imatrix/newer.bin": gguf([("general.type", STRING, "imatrix"), ("imatrix.datasets", ARRAY, (STRING, ["a", "b"])),
+                               ("imatrix.chunk_count", U32, 3), ("imatrix.chunk_size", U32, 512)],
+                              [("blk.0.w.in_sum2", [4, 2], 0, 0), ("blk.0.w.counts", [1, 2], 0, 32)], 40),
+    "imatrix/older.bin": struct.pack("<ii1sii2f", 1, 1, b"w", 5, 2, 10, 30) + struct.pack("<ii4s", 9, 4, b"text"),
 }
 
 if __name__ == "__main__":
