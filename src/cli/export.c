@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  * forja export and forja quantize: a model written again, merged, converted, smaller. */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/map.h"
 #include "cli/commands.h"
+#include "cli/quantize.h"
 #include "tasks/export.h"
+#include "tasks/quantize.h"
 
 typedef struct settings {
     fj_common common;
     const char *model, *out, *adapter, *format, *type;
+    const char *imatrix, *output_type, *embedding_type;
+    fj_list tensor_types;
+    bool pure;
+    fj_target target;
 } settings;
 
 static const fj_option export_options[] = {
@@ -29,6 +37,19 @@ static const fj_option quantize_options[] = {
     { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL, "folder or .gguf file to read", 0, 0, 0 },
     { "OUT", NULL, FJ_OPT_ARG, offsetof(settings, out), NULL, ".gguf file to write", 0, 0, 0 },
     { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), "Q4_K_M", "recipe, listed below", 0, 0, 0 },
+    { "imatrix", "FILE", FJ_OPT_TEXT, offsetof(settings, imatrix), NULL,
+      "which columns matter: forja imatrix makes it (llama.cpp's forms are read)", 0, 0, 0 },
+    { "tensor-type", "REGEX=TYPE", FJ_OPT_LIST, offsetof(settings, tensor_types), NULL,
+      "matrices whose GGUF name the expression is found in; may be repeated, the first counts", 0, 0, 0 },
+    { "output-tensor-type", "TYPE", FJ_OPT_TEXT, offsetof(settings, output_type), NULL, "the head", 0, 0, 0 },
+    { "token-embedding-type", "TYPE", FJ_OPT_TEXT, offsetof(settings, embedding_type), NULL, "the embedding", 0, 0, 0 },
+    { "pure", NULL, FJ_OPT_FLAG, offsetof(settings, pure), NULL, "the recipe's main type for all matrices", 0, 0, 0 },
+    { "target-size", "SIZE", FJ_OPT_TEXT, offsetof(settings, target.size), NULL,
+      "a mix chosen by measurement: the least loss in a file of at most 4.2G, 900M, 3Gi ...", 0, 0, 0 },
+    { "target-kld", "X", FJ_OPT_REAL, offsetof(settings, target.kld), NULL,
+      "a mix chosen by measurement: the smallest with a mean KL divergence of at most X", 1e-9, 1e3, 0 },
+    { "text", "FILE", FJ_OPT_TEXT, offsetof(settings, target.text), NULL,
+      "what such a mix is measured on; forja's own English and Spanish text when not given", 0, 0, 0 },
     { "adapter", "DIR", FJ_OPT_TEXT, offsetof(settings, adapter), NULL, "PEFT folder to merge first", 0, 0, 0 },
     { 0 },
 };
@@ -108,17 +129,79 @@ static fj_status print_totals(const totals *t, const settings *s, double seconds
     return FJ_OK;
 }
 
+static void say_fallbacks(const fj_call *call, const fj_recipe *recipe, const fj_quantize_fallbacks *f)
+{
+    if (f->n_fallen)
+        fj_note(
+            call->rt->log,
+            "%lld of %lld matrices have rows that the blocks of %s do not divide: they take the nearest type that does",
+            (long long)f->n_fallen, (long long)f->n_matrices, recipe->name);
+}
+
+static fj_status choose_types(const fj_call *call, const fj_model *m, const fj_recipe *recipe, const fj_dtype ***out,
+                              fj_err *err)
+{
+    const settings *s = call->settings;
+    fj_quantize_fallbacks fallbacks;
+    fj_quantize_wishes wishes = { recipe,  &s->tensor_types,  s->output_type, s->embedding_type,
+                                  s->pure, s->imatrix != NULL };
+    *out = calloc((size_t)m->n_weights, sizeof(**out));
+    if (!*out)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for the types of tensors");
+    fj_status st = fj_quantize_types(m, &wishes, *out, &fallbacks, err);
+    if (!st)
+        say_fallbacks(call, recipe, &fallbacks);
+    return st;
+}
+
+/* A target was given; export has no such options. */
+static bool wants_mix(const fj_call *call)
+{
+    const settings *s = call->settings;
+    return call->command == &fj_command_quantize && (s->target.size || !isnan(s->target.kld));
+}
+
+/* The types of all weights, by recipe and wishes or by target. */
+static fj_status choose(const fj_call *call, const fj_opened *o, const fj_export_rows *rows, const fj_imatrix *imatrix,
+                        fj_targeted *targeted, const fj_dtype ***types, fj_export_types *out, fj_err *err)
+{
+    const settings *s = call->settings;
+    *out = (fj_export_types){ .imatrix = imatrix, .imatrix_file = s->imatrix };
+    if (wants_mix(call)) {
+        fj_status st = fj_target_choose(call, o, rows, imatrix, &s->target, targeted, err);
+        if (st)
+            return st;
+        *out = (fj_export_types){ fj_target_recipe(targeted), fj_mix_types(targeted->mix), targeted->settings.imatrix,
+                                  s->imatrix ? s->imatrix : "imatrix" };
+        return FJ_OK;
+    }
+    out->recipe = s->type ? fj_recipe_by_name(s->type) : NULL;
+    fj_status st = s->type && !out->recipe ? unknown_recipe(s->type, err) : FJ_OK;
+    if (!st && out->recipe)
+        st = choose_types(call, o->model, out->recipe, types, err);
+    out->types = *types;
+    return st;
+}
+
 static fj_status write_gguf(const fj_call *call, const fj_opened *o, const fj_export_rows *rows, fj_err *err)
 {
     const settings *s = call->settings;
     totals t = { .call = call, .tensors = fj_json_new_array() };
-    const fj_recipe *recipe = s->type ? fj_recipe_by_name(s->type) : NULL;
+    const fj_dtype **types = NULL;
+    fj_imatrix *imatrix = NULL;
+    fj_targeted targeted = { 0 };
+    fj_export_types how;
     double started = fj_seconds();
-    fj_status st = s->type && !recipe ? unknown_recipe(s->type, err) : FJ_OK;
+    fj_status st = s->imatrix ? fj_imatrix_read(s->imatrix, &imatrix, err) : FJ_OK;
     if (!st)
-        st = fj_export_gguf(o->model, o->bundle, rows, recipe, s->out, call->rt->pool, report, &t, err);
+        st = choose(call, o, rows, imatrix, &targeted, &types, &how, err);
+    if (!st)
+        st = fj_export_gguf(o->model, o->bundle, rows, &how, s->out, call->rt->pool, report, &t, err);
     if (!st)
         st = print_totals(&t, s, fj_seconds() - started, err);
+    fj_targeted_free(&targeted);
+    fj_imatrix_free(imatrix);
+    free(types);
     fj_json_free(t.tensors);
     return st;
 }
@@ -159,7 +242,7 @@ static fj_status convert(const fj_call *call, bool is_gguf, fj_err *err)
         return fj_hint(err, "write it elsewhere: what is written may have lost what the original has");
     }
     /* a GGUF file's metadata is copied, its vocabulary need not be understood */
-    int what = fj_path_is_dir(s->model) ? FJ_OPEN_ALL : FJ_OPEN_WEIGHTS;
+    int what = fj_path_is_dir(s->model) || wants_mix(call) ? FJ_OPEN_ALL : FJ_OPEN_WEIGHTS;
     fj_status st = fj_opened_open(s->model, s->adapter, what, &o, err);
     fj_export_rows rows = { fj_export_stored_rows, NULL };
     if (!st && o.adapter)
@@ -182,6 +265,13 @@ static fj_status run_export(const fj_call *call, fj_err *err)
 
 static fj_status run_quantize(const fj_call *call, fj_err *err)
 {
+    const settings *s = call->settings;
+    bool is_sized = s->target.size, is_bound = !isnan(s->target.kld);
+    bool is_named = fj_call_given(call, "type") || s->tensor_types.n || s->output_type || s->embedding_type || s->pure;
+    if (is_sized + is_bound + is_named > 1)
+        return fj_fail(err, FJ_ERR_USAGE, "quantize: --target-size, --target-kld and named types exclude each other");
+    if (s->target.text && !is_sized && !is_bound)
+        return fj_fail(err, FJ_ERR_USAGE, "--text is for --target-size and --target-kld");
     return convert(call, true, err);
 }
 

@@ -105,6 +105,8 @@ void fj_gguf_set_f32s(fj_gguf_writer *w, const char *key, const float *values, s
 void fj_gguf_set_i32s(fj_gguf_writer *w, const char *key, const int32_t *values, size_t n);
 /* A value of a file that was read, as it is; a later set of the same key wins. Not general.alignment and split.*: of that file only. */
 void fj_gguf_copy(fj_gguf_writer *w, const fj_gguf_value *value);
+/* Bytes that a file of these tensors would have, with what was set so far. */
+fj_status fj_gguf_size(fj_gguf_writer *w, const fj_tensor *list, size_t n, uint64_t *out, fj_err *err);
 fj_status fj_gguf_create(fj_gguf_writer *w, const char *path, const fj_tensor *list, size_t n, fj_err *err);
 fj_status fj_gguf_add(fj_gguf_writer *w, const void *data, size_t bytes, fj_err *err); /* in pieces of one tensor; counted, padded */
 fj_status fj_gguf_commit(fj_gguf_writer *w, fj_err *err); /* frees w, also on failure; FJ_ERR_ARG when not all bytes came */

@@ -229,17 +229,39 @@ static fj_status make_head(fj_gguf_writer *w, const fj_tensor *list, size_t n, f
     return head->failed || w->failed ? fj_fail(err, FJ_ERR_MEMORY, "no memory for a GGUF header") : FJ_OK;
 }
 
+static uint64_t total_size(const fj_str *head, const fj_tensor *list, size_t n)
+{
+    uint64_t total = padded(head->len);
+    for (size_t i = 0; i < n; i++)
+        total += padded(list[i].bytes);
+    return total;
+}
+
+/* The list checked, the header made. */
+static fj_status prepare(fj_gguf_writer *w, const fj_tensor *list, size_t n, fj_str *head, fj_err *err)
+{
+    free(w->sizes);
+    w->sizes = calloc(n + 1, sizeof *w->sizes);
+    w->n_tensors = n;
+    fj_status st = w->sizes ? check_names(list, n, err)
+                            : fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %zu tensors", n);
+    return st ? st : make_head(w, list, n, head, err);
+}
+
+fj_status fj_gguf_size(fj_gguf_writer *w, const fj_tensor *list, size_t n, uint64_t *out, fj_err *err)
+{
+    fj_str head = { 0 };
+    fj_status st = prepare(w, list, n, &head, err);
+    *out = total_size(&head, list, n);
+    fj_str_free(&head);
+    return st;
+}
+
 fj_status fj_gguf_create(fj_gguf_writer *w, const char *path, const fj_tensor *list, size_t n, fj_err *err)
 {
     fj_str head = { 0 };
-    w->sizes = calloc(n + 1, sizeof *w->sizes);
-    w->n_tensors = n;
-    fj_status st = w->sizes ? check_names(list, n, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory to write %s", path);
-    if (!st)
-        st = make_head(w, list, n, &head, err);
-    uint64_t total = head.len;
-    for (size_t i = 0; !st && i < n; i++)
-        total += padded(list[i].bytes);
+    fj_status st = prepare(w, list, n, &head, err);
+    uint64_t total = total_size(&head, list, n);
     if (!st && total > fj_disk_free(path)) {
         char need[24], have[24];
         st = fj_fail(err, FJ_ERR_MEMORY, "no room for %s: it needs %s, %s are free", path, fj_format_bytes(total, need),

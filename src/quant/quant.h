@@ -56,9 +56,17 @@ typedef struct fj_recipe_weight {
     int            n_experts;
     int            n_shared_heads; /* heads that share a key and a value; 0 when not known */
     bool           is_falcon;      /* llama.cpp's exceptions for it: 8 bits for the head, fewer for what adds to the residual */
+    bool           has_importance; /* the encoder will know which columns matter */
 } fj_recipe_weight;
 
-/* The type this weight gets, fallback for the row length included (2.3). Never NULL. */
+/* Whether recipes choose a type for the weight at all; else it stays F32. */
+bool fj_recipe_takes(const fj_recipe_weight *weight);
+/* The type that the mix gives such a weight, and the type of most weights. Never NULL. */
+const fj_dtype *fj_recipe_wanted(const fj_recipe *recipe, const fj_recipe_weight *weight);
+const fj_dtype *fj_recipe_main(const fj_recipe *recipe);
+/* The type itself, or the nearest whose blocks divide rows of n_cols values (2.3). Never NULL. */
+const fj_dtype *fj_type_that_fits(const fj_dtype *type, int64_t n_cols);
+/* All of it: the type this weight gets, fallback for the row length included. */
 const fj_dtype *fj_recipe_type(const fj_recipe *recipe, const fj_recipe_weight *weight);
 
 #endif

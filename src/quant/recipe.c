@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which weight gets which type. The mixes are llama.cpp's, so that a name means here what it means there.
  * Not here: weights that no mix touches because of what they are for (routers, position tables) have roles that are not
- * linear; the exceptions that llama.cpp makes when there is an importance matrix (ffn_down of Q4_0, Q5_0, IQ4_NL and IQ4_XS
- * in the first eighth); the mixes of IQ1, IQ2 and IQ3, whose blocks are only read. */
+ * linear; the mixes of IQ1, IQ2 and IQ3, whose blocks are only read. */
 
 #include <ctype.h>
 
@@ -62,12 +61,15 @@ typedef struct mix {
     const fj_dtype *main;
     const fj_dtype *head; /* output, or token_embd that is the head too */
     rule v, down, attn_out;
+    const rule *weighed_down;      /* in place of down where there is an importance matrix; NULL: down */
     const fj_dtype *embd;          /* token_embd that is not the head; NULL: main */
     const fj_dtype *attn_out_of_8; /* attn_output when there are 8 experts; NULL: main */
     rule falcon_down;              /* of Falcon; where NULL: down */
     const fj_dtype *falcon_first;  /* its down of the first sixteenth; NULL: as falcon_down says */
     const fj_dtype *falcon_out;    /* its attn_output; NULL: main */
 } mix;
+
+static const rule plain = { 0 }, early_q4_1 = { first_eighth, &fj_q4_1 }, early_q5_1 = { first_eighth, &fj_q5_1 };
 
 /* clang-format off */
 static const mix mixes[] = {
@@ -83,9 +85,9 @@ static const mix mixes[] = {
       .v = { first_four, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .attn_out_of_8 = &fj_q5_k,
       .falcon_down = { all_layers } },
     { { "IQ4_NL", 25, 4.5, "4.7 bits: uneven levels, any rows that 32 divides" }, &fj_iq4_nl, &fj_q6_k,
-      .v = { where_shared, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .attn_out_of_8 = &fj_q5_k },
+      .v = { where_shared, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .weighed_down = &plain, .attn_out_of_8 = &fj_q5_k },
     { { "IQ4_XS", 30, 4.25, "4.5 bits: uneven levels, near Q4_K_S" }, &fj_iq4_xs, &fj_q6_k,
-      .v = { where_shared, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .attn_out_of_8 = &fj_q5_k },
+      .v = { where_shared, &fj_q5_k }, .down = { first_eighth, &fj_q5_k }, .weighed_down = &plain, .attn_out_of_8 = &fj_q5_k },
     { { "Q3_K_L", 13, 3.4375, "4.3 bits: Q3_K, in part Q5_K" }, &fj_q3_k, &fj_q6_k,
       .v = { all_layers, &fj_q5_k }, .down = { all_layers, &fj_q5_k }, .attn_out = { all_layers, &fj_q5_k },
       .falcon_down = { all_layers, &fj_q4_k }, .falcon_out = &fj_q4_k },
@@ -101,9 +103,9 @@ static const mix mixes[] = {
       .v = { where_shared, &fj_q4_k }, .down = { first_eighth, &fj_q4_k } },
     { { "TQ2_0", 37, 2.0625, "2.1 bits: only for models trained with -1, 0, 1" }, &fj_tq2_0, &fj_q6_k, .embd = &fj_q4_k },
     { { "TQ1_0", 36, 1.6875, "1.7 bits: TQ2_0, smaller and slower" }, &fj_tq1_0, &fj_q6_k, .embd = &fj_q4_k },
-    { { "Q4_0", 2, 4.5, "4.5 bits: simple, more loss than Q4_K_M" }, &fj_q4_0, &fj_q6_k },
+    { { "Q4_0", 2, 4.5, "4.5 bits: simple, more loss than Q4_K_M" }, &fj_q4_0, &fj_q6_k, .weighed_down = &early_q4_1 },
     { { "Q4_1", 3, 5.0, "5.0 bits: Q4_0 with a min" }, &fj_q4_1, &fj_q6_k },
-    { { "Q5_0", 8, 5.5, "5.5 bits: any rows that 32 divides" }, &fj_q5_0, &fj_q6_k },
+    { { "Q5_0", 8, 5.5, "5.5 bits: any rows that 32 divides" }, &fj_q5_0, &fj_q6_k, .weighed_down = &early_q5_1 },
     { { "Q5_1", 9, 6.0, "6.0 bits: Q5_0 with a min" }, &fj_q5_1, &fj_q6_k },
     { { "F16", 1, 16, "16 bits, 11 of them significant" }, &fj_f16, &fj_f16 },
     { { "BF16", 32, 16, "16 bits, 8 significant, range of F32" }, &fj_bf16, &fj_bf16 },
@@ -172,7 +174,7 @@ static const fj_dtype *type_of_v(const mix *m, const fj_recipe_weight *weight)
 static const fj_dtype *type_of_down(const mix *m, const fj_recipe_weight *weight)
 {
     if (!weight->is_falcon || !m->falcon_down.where)
-        return by_rule(m, &m->down, weight);
+        return by_rule(m, weight->has_importance && m->weighed_down ? m->weighed_down : &m->down, weight);
     return m->falcon_first && first_sixteenth(weight) ? m->falcon_first : by_rule(m, &m->falcon_down, weight);
 }
 
@@ -206,15 +208,32 @@ static const fj_dtype *wanted_type(const mix *m, const fj_recipe_weight *weight)
     return role == &fj_role_attn_output ? type_of_attn_out(m, weight) : m->main;
 }
 
-const fj_dtype *fj_recipe_type(const fj_recipe *recipe, const fj_recipe_weight *weight)
+const fj_dtype *fj_type_that_fits(const fj_dtype *type, int64_t n_cols)
 {
-    const mix *m = (const mix *)recipe;
-    const fj_role *role = weight->role;
-    if (weight->shape.rank != 2 || !(role->is_linear || role == &fj_role_token_embd || role == &fj_role_output))
-        return &fj_f32;
-
-    const fj_dtype *type = wanted_type(m, weight);
-    while (weight->shape.dim[1] % type->block_len != 0)
+    while (n_cols % type->block_len != 0)
         type = fallback(type);
     return type;
+}
+
+bool fj_recipe_takes(const fj_recipe_weight *weight)
+{
+    const fj_role *role = weight->role;
+    return weight->shape.rank == 2 && (role->is_linear || role == &fj_role_token_embd || role == &fj_role_output);
+}
+
+const fj_dtype *fj_recipe_main(const fj_recipe *recipe)
+{
+    return ((const mix *)recipe)->main;
+}
+
+const fj_dtype *fj_recipe_wanted(const fj_recipe *recipe, const fj_recipe_weight *weight)
+{
+    return wanted_type((const mix *)recipe, weight);
+}
+
+const fj_dtype *fj_recipe_type(const fj_recipe *recipe, const fj_recipe_weight *weight)
+{
+    if (!fj_recipe_takes(weight))
+        return &fj_f32;
+    return fj_type_that_fits(fj_recipe_wanted(recipe, weight), weight->shape.dim[1]);
 }

@@ -178,6 +178,28 @@ TEST(smollm_135m_falls_back_where_256_does_not_divide)
     CHECK_TEXT(table("F16", &m, 0, text), "F16 F16 F16 F16 F16 F16 F16 F16");
 }
 
+/* Source: llama.cpp, llama_tensor_get_type. */
+TEST(importance_changes_ffn_down_of_the_simple_types)
+{
+    static const struct {
+        const char *recipe;
+        const fj_dtype *plain, *weighed;
+    } cases[] = { { "Q4_0", &fj_q4_0, &fj_q4_1 },
+                  { "Q5_0", &fj_q5_0, &fj_q5_1 },
+                  { "IQ4_NL", &fj_q5_k, &fj_iq4_nl },
+                  { "IQ4_XS", &fj_q5_k, &fj_iq4_xs },
+                  { "Q4_K_M", &fj_q6_k, &fj_q6_k } };
+    for (size_t i = 0; i < FJ_LEN(cases); i++) {
+        fj_recipe_weight w = { .role = &fj_role_ffn_down, .n_layers = 32, .shape = fj_shape_2(4096, 14336) };
+        const fj_recipe *recipe = fj_recipe_by_name(cases[i].recipe);
+        CHECK(fj_recipe_type(recipe, &w) == cases[i].plain);
+        w.has_importance = true;
+        CHECK(fj_recipe_type(recipe, &w) == cases[i].weighed);
+        w.layer = 5;
+        CHECK(fj_recipe_type(recipe, &w) == fj_recipe_main(recipe));
+    }
+}
+
 TEST(rows_that_32_does_not_divide_become_f16)
 {
     static const model m = { 40, 40, 72, 100, 2, 0, false };

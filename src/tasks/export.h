@@ -5,6 +5,7 @@
 #define FJ_TASKS_EXPORT_H
 
 #include "base/thread.h"
+#include "formats/imatrix.h"
 #include "hub/hub.h"
 #include "models/adapter.h"
 #include "models/model.h"
@@ -35,9 +36,20 @@ typedef struct fj_export_line {
 } fj_export_line;
 typedef void fj_export_report(void *context, const fj_export_line *line);
 
-/* A GGUF file with the types that the recipe says (NULL: as stored). Blocks whose values did not change are copied, not encoded again.
- * report may be NULL. */
-fj_status fj_export_gguf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows, const fj_recipe *recipe, const char *path,
-                         fj_pool *pool, fj_export_report *report, void *context, fj_err *err);
+/* What a GGUF file is made with. */
+typedef struct fj_export_types {
+    const fj_recipe *recipe;       /* for general.file_type; NULL: the types are as stored */
+    const fj_dtype *const *types;  /* of each weight of the model (vectors are F32 whatever it says); NULL: as the recipe says */
+    const fj_imatrix *imatrix;     /* which columns count; may be NULL */
+    const char *imatrix_file;      /* its name, for the file's metadata */
+} fj_export_types;
+
+/* Blocks whose values did not change are copied, not encoded again. report may be NULL. FJ_ERR_FORMAT when the importance matrix is not
+ * of this model. */
+fj_status fj_export_gguf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows, const fj_export_types *types,
+                         const char *path, fj_pool *pool, fj_export_report *report, void *context, fj_err *err);
+/* The size that this file would have. */
+fj_status fj_export_gguf_size(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows, const fj_export_types *types,
+                              uint64_t *out, fj_err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "formats/formats.h"
 #include "tasks/export_internal.h"
+#include "tasks/quantize.h"
 #include "tokenizers/tokenizer.h"
 
 enum { BLOCK_BYTES = 64 << 20, PART_ROWS = 16, MOST_MADE = 2 };
@@ -16,8 +17,9 @@ typedef struct target {
     float *made;
     float (*to_gguf)(float); /* NULL: values as they are */
     const fj_dtype *dtype;
-    int64_t *at;  /* the row of the model that becomes each GGUF row; NULL: as they are */
-    bool is_copy; /* blocks go over as they lie */
+    int64_t *at;       /* the row of the model that becomes each GGUF row; NULL: as they are */
+    bool is_copy;      /* blocks go over as they lie */
+    float *importance; /* of the columns, expert after expert; NULL: all alike */
 } target;
 
 static size_t row_bytes(const fj_dtype *dtype, int64_t k)
@@ -28,21 +30,15 @@ static size_t row_bytes(const fj_dtype *dtype, int64_t k)
     return bytes;
 }
 
-static const fj_dtype *choose(const fj_model *m, const fj_weight *w, const fj_recipe *recipe)
+static const fj_dtype *choose(const fj_model *m, int i, const fj_export_types *types)
 {
+    const fj_weight *w = &m->weights[i];
+    fj_recipe_weight r = fj_quantize_weight(m, w);
     if (w->shape.rank < 2)
         return &fj_f32;
-    if (!recipe)
-        return w->dtype;
-    fj_recipe_weight r = { .role = w->role,
-                           .layer = w->layer,
-                           .n_layers = (int)m->hp.n_layers,
-                           .shape = fj_shape_2(w->shape.dim[w->shape.rank - 2], fj_shape_cols(&w->shape)),
-                           .n_experts = (int)m->hp.n_experts,
-                           .tied_output = m->hp.is_tied && w->role == &fj_role_token_embd,
-                           .n_shared_heads = (int)(m->hp.n_heads / FJ_MAX(1, m->hp.n_kv_heads)),
-                           .is_falcon = m->family->has_falcon_recipe };
-    return fj_recipe_type(recipe, &r);
+    if (types->types)
+        return types->types[i];
+    return types->recipe ? fj_recipe_type(types->recipe, &r) : w->dtype;
 }
 
 /* A model from Hugging Face's bytes gets GGUF's row order; one from GGUF has it. */
@@ -68,6 +64,12 @@ typedef struct block_job {
     bool wants_error;
 } block_job;
 
+static const float *importance_of(const target *t, int64_t row, int64_t k)
+{
+    int64_t rows = t->w->shape.dim[t->w->shape.rank - 2];
+    return t->importance ? t->importance + row / rows * k : NULL;
+}
+
 static void encode_part(void *context, int64_t part, int worker)
 {
     (void)worker;
@@ -88,7 +90,7 @@ static void encode_part(void *context, int64_t part, int worker)
         j->rows->rows(j->rows->context, t->w, row, 1, values);
         for (int64_t c = 0; t->to_gguf && c < j->k; c++)
             values[c] = t->to_gguf(values[c]);
-        q->encode(values, j->bytes + (size_t)i * stride, j->k, NULL);
+        q->encode(values, j->bytes + (size_t)i * stride, j->k, importance_of(t, row, j->k));
         if (!j->wants_error)
             continue;
         q->decode(j->bytes + (size_t)i * stride, back, j->k);
@@ -218,7 +220,20 @@ static fj_status set_tokenizer(fj_gguf_writer *w, const fj_bundle *b, int64_t n_
     return st;
 }
 
-static fj_status set_metadata(fj_gguf_writer *w, const fj_model *m, const fj_bundle *b, const fj_recipe *recipe,
+static void set_importance(fj_gguf_writer *w, const fj_export_types *types)
+{
+    const fj_imatrix *m = types->imatrix;
+    const char *slash = types->imatrix_file ? strrchr(types->imatrix_file, '/') : NULL;
+    const char *file = slash ? slash + 1 : types->imatrix_file;
+    if (file)
+        fj_gguf_set_text(w, "quantize.imatrix.file", file, strlen(file));
+    if (m->n_datasets)
+        fj_gguf_set_text(w, "quantize.imatrix.dataset", m->datasets[0], strlen(m->datasets[0]));
+    fj_gguf_set_u32(w, "quantize.imatrix.entries_count", (uint32_t)fj_imatrix_count(m));
+    fj_gguf_set_u32(w, "quantize.imatrix.chunks_count", m->chunks);
+}
+
+static fj_status set_metadata(fj_gguf_writer *w, const fj_model *m, const fj_bundle *b, const fj_export_types *types,
                               fj_err *err)
 {
     fj_status st = FJ_OK;
@@ -233,10 +248,12 @@ static fj_status set_metadata(fj_gguf_writer *w, const fj_model *m, const fj_bun
             st = set_tokenizer(w, b, m->hp.n_vocab, err);
     }
     fj_gguf_set_u32(w, "general.alignment", 32);
-    if (recipe) {
-        fj_gguf_set_u32(w, "general.file_type", (uint32_t)recipe->gguf_ftype);
+    if (types->recipe) {
+        fj_gguf_set_u32(w, "general.file_type", (uint32_t)types->recipe->gguf_ftype);
         fj_gguf_set_u32(w, "general.quantization_version", 2);
     }
+    if (types->imatrix)
+        set_importance(w, types);
     return st;
 }
 
@@ -289,9 +306,30 @@ static fj_status list_made(const fj_model *m, target *targets, fj_tensor *list, 
 
 /* ---- the file ------------------------------------------------------------------------------------------------------------------------ */
 
-static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, const fj_recipe *recipe, target *targets,
-                              fj_tensor *list, int *n, fj_err *err)
+/* The means of the squares of what each column is multiplied with. A matrix that the file does not name has none. */
+static fj_status add_importance(const fj_imatrix *matrix, const char *name, target *t, fj_err *err)
 {
+    const fj_importance *item = fj_imatrix_find(matrix, name);
+    int64_t k = fj_shape_cols(&t->w->shape), experts = t->w->shape.rank == 3 ? t->w->shape.dim[0] : 1;
+    if (!item)
+        return FJ_OK;
+    if (item->n_values != k * experts || (item->n_counts != 1 && item->n_counts != experts))
+        return fj_fail(err, FJ_ERR_FORMAT, "the importance matrix has %lld values for '%s', the model %lld columns",
+                       (long long)item->n_values, name, (long long)(k * experts));
+    if (!t->dtype->is_quantized || t->is_copy)
+        return FJ_OK;
+    t->importance = malloc((size_t)(k * experts) * sizeof(float));
+    if (!t->importance)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for the importance of '%s'", name);
+    for (int64_t e = 0; e < experts; e++)
+        fj_importance_means(item, e, k, t->importance + e * k);
+    return FJ_OK;
+}
+
+static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, const fj_export_types *types,
+                              target *targets, fj_tensor *list, int *n, fj_err *err)
+{
+    size_t n_known = 0;
     *n = 0;
     fj_status made = list_made(m, targets, list, n, err);
     if (made)
@@ -299,7 +337,7 @@ static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, con
     for (int i = 0; i < m->n_weights; i++) {
         const fj_weight *w = &m->weights[i];
         target *t = &targets[*n];
-        *t = (target){ .w = w, .dtype = choose(m, w, recipe) };
+        *t = (target){ .w = w, .dtype = choose(m, i, types) };
         fj_status st = row_map(m, w, &t->at, err);
         if (st)
             return st;
@@ -315,7 +353,14 @@ static fj_status list_targets(const fj_model *m, const fj_export_rows *rows, con
         if (!out->name)
             return fj_fail(err, FJ_ERR_MEMORY, "no memory for the list of tensors");
         out->bytes = row_bytes(t->dtype, fj_shape_cols(&w->shape)) * (size_t)fj_shape_rows(&w->shape);
+        if (types->imatrix && w->shape.rank > 1)
+            st = add_importance(types->imatrix, out->name, t, err);
+        if (st)
+            return st;
+        n_known += types->imatrix && fj_imatrix_find(types->imatrix, out->name);
     }
+    if (types->imatrix && !n_known)
+        return fj_fail(err, FJ_ERR_FORMAT, "the importance matrix names no weight of this model");
     return FJ_OK;
 }
 
@@ -342,36 +387,66 @@ static fj_status write_targets(fj_gguf_writer *w, const fj_model *m, const fj_ex
     return FJ_OK;
 }
 
-fj_status fj_export_gguf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows,
-                         const fj_recipe *recipe, const char *path, fj_pool *pool, fj_export_report *report,
-                         void *context, fj_err *err)
+/* A file before its data: the list, and the writer with the metadata. */
+typedef struct draft {
+    target *targets;
+    fj_tensor *list;
+    fj_gguf_writer *w;
+    int n;
+} draft;
+
+static fj_status make_list(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows,
+                           const fj_export_types *types, draft *out, fj_err *err)
 {
     size_t most = (size_t)m->n_weights + MOST_MADE;
-    target *targets = calloc(most, sizeof *targets);
-    fj_tensor *list = calloc(most, sizeof *list);
-    fj_gguf_writer *w = fj_gguf_writer_new();
-    int n = 0;
-    fj_status st = targets && list && w ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to export");
+    *out = (draft){ .targets = calloc(most, sizeof *out->targets),
+                    .list = calloc(most, sizeof *out->list),
+                    .w = fj_gguf_writer_new() };
+    if (!out->targets || !out->list || !out->w)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory to export");
+    fj_status st = list_targets(m, rows, types, out->targets, out->list, &out->n, err);
     if (!st)
-        st = list_targets(m, rows, recipe, targets, list, &n, err);
+        st = set_metadata(out->w, m, bundle, types, err);
+    return st || bundle->is_gguf ? st : fj_export_keep_exact(m, rows, out->w, err);
+}
+
+static void free_list(draft *l)
+{
+    fj_gguf_abort(l->w);
+    for (int i = 0; l->targets && i < l->n; i++) {
+        free(l->targets[i].at);
+        free(l->targets[i].importance);
+        free(l->targets[i].made);
+    }
+    free(l->targets);
+    free(l->list);
+}
+
+fj_status fj_export_gguf_size(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows,
+                              const fj_export_types *types, uint64_t *out, fj_err *err)
+{
+    draft l;
+    fj_status st = make_list(m, bundle, rows, types, &l, err);
     if (!st)
-        st = set_metadata(w, m, bundle, recipe, err);
-    if (!st && !bundle->is_gguf)
-        st = fj_export_keep_exact(m, rows, w, err);
+        st = fj_gguf_size(l.w, l.list, (size_t)l.n, out, err);
+    free_list(&l);
+    return st;
+}
+
+fj_status fj_export_gguf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows,
+                         const fj_export_types *types, const char *path, fj_pool *pool, fj_export_report *report,
+                         void *context, fj_err *err)
+{
+    draft l;
+    fj_status st = make_list(m, bundle, rows, types, &l, err);
     if (!st)
-        st = fj_gguf_create(w, path, list, (size_t)n, err);
+        st = fj_gguf_create(l.w, path, l.list, (size_t)l.n, err);
     if (!st)
-        st = write_targets(w, m, rows, targets, list, n, pool, report, context, err);
+        st = write_targets(l.w, m, rows, l.targets, l.list, l.n, pool, report, context, err);
     if (!st) {
-        st = fj_gguf_commit(w, err);
-        w = NULL;
+        st = fj_gguf_commit(l.w, err);
+        l.w = NULL;
     }
-    fj_gguf_abort(w);
-    for (int i = 0; targets && i < n; i++) {
-        free(targets[i].at);
-        free(targets[i].made);
-    }
-    free(targets);
-    free(list);
+    free_list(&l);
     return st;
 }

@@ -45,8 +45,8 @@ static void to_gguf(const opened *o, const char *recipe, const char *path, fj_ex
     fj_err err = { 0 };
     fj_pool *pool = NULL;
     CHECK_OK(fj_pool_open(2, &pool, &err));
-    CHECK_OK(fj_export_gguf(o->m, o->bundle, &stored, recipe ? fj_recipe_by_name(recipe) : NULL, path, pool, report,
-                            context, &err));
+    fj_export_types types = { .recipe = recipe ? fj_recipe_by_name(recipe) : NULL };
+    CHECK_OK(fj_export_gguf(o->m, o->bundle, &stored, &types, path, pool, report, context, &err));
     fj_pool_close(pool);
 }
 

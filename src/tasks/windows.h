@@ -18,8 +18,14 @@ typedef struct fj_windows {
  * tokenizer. */
 fj_status fj_windows_of_files(const fj_bundle *bundle, const char *const *paths, size_t n_paths, int64_t n_ctx, int64_t most,
                               int64_t least, fj_windows *out, fj_err *err);
+/* The same of a text in memory; name: for messages. */
+fj_status fj_windows_of_text(const fj_bundle *bundle, fj_text text, const char *name, int64_t n_ctx, int64_t most, int64_t least,
+                             fj_windows *out, fj_err *err);
 /* The same of token ids; bos: the token that begins windows, -1 for none. */
 fj_status fj_windows_of_ids(const int32_t *ids, int64_t n, int32_t bos, int64_t n_ctx, int64_t most, fj_windows *out, fj_err *err);
+/* The windows of n lists dealt to two, in turn: one to learn from, one to be measured on. Where there is one window, both have it. Lists
+ * with another n_ctx than the first are left out. */
+fj_status fj_windows_deal(const fj_windows *from, size_t n, fj_windows *first, fj_windows *second, fj_err *err);
 void fj_windows_free(fj_windows *w); /* accepts a zeroed one */
 
 /* How many windows a session of 512 rows takes side by side. */
