@@ -8,10 +8,26 @@
 #include "models/session.h"
 #include "tasks/opened.h"
 
-extern const fj_command fj_command_bench, fj_command_classify, fj_command_doctor, fj_command_eval, fj_command_export,
-    fj_command_imatrix, fj_command_inspect_routing, fj_command_models, fj_command_plan, fj_command_probe_grads,
-    fj_command_probe_hidden, fj_command_probe_logits, fj_command_probe_quant, fj_command_pull, fj_command_quantize, fj_command_run,
-    fj_command_tokenize, fj_command_train, fj_command_version;
+extern const fj_command fj_command_bench;
+extern const fj_command fj_command_classify;
+extern const fj_command fj_command_doctor;
+extern const fj_command fj_command_eval;
+extern const fj_command fj_command_export;
+extern const fj_command fj_command_imatrix;
+extern const fj_command fj_command_inspect_routing;
+extern const fj_command fj_command_models;
+extern const fj_command fj_command_plan;
+extern const fj_command fj_command_probe_grads;
+extern const fj_command fj_command_probe_hidden;
+extern const fj_command fj_command_probe_logits;
+extern const fj_command fj_command_probe_quant;
+extern const fj_command fj_command_pull;
+extern const fj_command fj_command_quantize;
+extern const fj_command fj_command_report_quant;
+extern const fj_command fj_command_run;
+extern const fj_command fj_command_tokenize;
+extern const fj_command fj_command_train;
+extern const fj_command fj_command_version;
 
 /* --n-experts-used and --experts, a group of several commands. */
 typedef struct fj_expert_settings {

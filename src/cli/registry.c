@@ -19,6 +19,7 @@ const fj_command *const fj_commands[] = {
     &fj_command_probe_quant,
     &fj_command_pull,
     &fj_command_quantize,
+    &fj_command_report_quant,
     &fj_command_run,
     &fj_command_tokenize,
     &fj_command_train,
