@@ -170,7 +170,8 @@ static void print_pieces(const work *w, fj_str *out)
             for (size_t k = 0; k < n; k++) {
                 fj_str_add_text(&text, k ? "  " : "");
                 add_piece(w, top[k].id, &text);
-                fj_str_printf(&text, top[k].n > 1 ? " %lld" : "", (long long)top[k].n);
+                if (top[k].n > 1)
+                    fj_str_printf(&text, " %lld", (long long)top[k].n);
             }
             fj_table_add(&t, "%d", l->layer);
             fj_table_add(&t, "%s", name_of(l));
