@@ -10,59 +10,72 @@
 #include <string.h>
 
 #include "quant/quant_internal.h"
-#include "quant/v4.h"
 
-/* t cut to low…high (low for NaN), then to the nearest integer, ties to even: 3 * 2^22 has no fraction bits. */
-static inline v4f nearest(v4f t, v4f low, v4f high)
+/* Sixteen values at a time: plain loops over lanes that compilers turn into vectors. The order of sums is the same everywhere, whatever
+ * a processor's vectors hold, and so is every bit. Compiled for three levels of x86 in one file, because what differs is the compiler's
+ * choice of instructions and nothing else. (gcc's vector extension would be cut to the first level before the copies are made.) */
+enum { LANES = 16 };
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define LEVELS __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define LEVELS /* the same bits, slower */
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE float total(const float v[LANES])
 {
-    const v4f shift = all(12582912.0f);
-    t = pick(t > low, t, low);
-    t = pick(t < high, t, high);
-    return (t + shift) - shift;
+    float x[8], y[4];
+    for (int i = 0; i < 8; i++)
+        x[i] = v[i] + v[i + 8];
+    for (int i = 0; i < 4; i++)
+        y[i] = x[i] + x[i + 4];
+    return (y[0] + y[2]) + (y[1] + y[3]);
 }
 
-float fj_fit_error(const float *x, const float *w, int n, fj_line line, int low, int high)
+/* t cut to low…high (low for NaN), then to the nearest integer, ties to even: 3 * 2^22 has no fraction bits. */
+INLINE float nearest(float t, float low, float high)
 {
-    v4f inverse = all(fj_inverse(line.scale)), scale = all(line.scale), offset = all(line.offset);
-    v4f lowest = all((float)low), highest = all((float)high), sum = all(0);
+    t = t > low ? t : low;
+    t = t < high ? t : high;
+    return (t + 12582912.0f) - 12582912.0f;
+}
 
-    for (int i = 0; i < n; i += 4) {
-        v4f t = load(x + i) - offset;
-        v4f r = t - nearest(t * inverse, lowest, highest) * scale;
-        sum += load(w + i) * r * r;
-    }
+LEVELS float fj_fit_error(const float *x, const float *w, int n, fj_line line, int low, int high)
+{
+    float inverse = fj_inverse(line.scale), lowest = (float)low, highest = (float)high, sum[LANES] = { 0 };
+    for (int i = 0; i < n; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            float t = x[i + j] - line.offset;
+            float r = t - nearest(t * inverse, lowest, highest) * line.scale;
+            sum[j] += w[i + j] * r * r;
+        }
     return total(sum);
 }
 
-void fj_fit_codes(const float *x, int n, fj_line line, int low, int high, uint8_t *codes)
+LEVELS void fj_fit_codes(const float *x, int n, fj_line line, int low, int high, uint8_t *codes)
 {
-    v4f inverse = all(fj_inverse(line.scale)), offset = all(line.offset);
-    v4f lowest = all((float)low), highest = all((float)high);
-
-    for (int i = 0; i < n; i += 4) {
-        v4f q = nearest((load(x + i) - offset) * inverse, lowest, highest);
-        for (int j = 0; j < 4; j++)
-            codes[i + j] = (uint8_t)((int)q[j] - low);
-    }
+    float inverse = fj_inverse(line.scale), lowest = (float)low, highest = (float)high;
+    for (int i = 0; i < n; i++)
+        codes[i] = (uint8_t)((int)nearest((x[i] - line.offset) * inverse, lowest, highest) - low);
 }
 
-fj_sums fj_fit_sums(const float *x, const float *w, int n, fj_line line, int low, int high)
+LEVELS fj_sums fj_fit_sums(const float *x, const float *w, int n, fj_line line, int low, int high)
 {
-    v4f inverse = all(fj_inverse(line.scale)), scale = all(line.scale), offset = all(line.offset);
-    v4f lowest = all((float)low), highest = all((float)high), zero = all(0);
-    v4f s_q = zero, s_qq = zero, s_r = zero, s_qr = zero, s_rr = zero;
-
-    for (int i = 0; i < n; i += 4) {
-        v4f t = load(x + i) - offset, weight = load(w + i);
-        v4f q = nearest(t * inverse, lowest, highest);
-        v4f r = t - q * scale;
-        v4f wq = weight * q, wr = weight * r;
-        s_q += wq;
-        s_qq += wq * q;
-        s_r += wr;
-        s_qr += wr * q;
-        s_rr += wr * r;
-    }
+    float inverse = fj_inverse(line.scale), lowest = (float)low, highest = (float)high;
+    float s_q[LANES] = { 0 }, s_qq[LANES] = { 0 }, s_r[LANES] = { 0 }, s_qr[LANES] = { 0 }, s_rr[LANES] = { 0 };
+    for (int i = 0; i < n; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            float t = x[i + j] - line.offset;
+            float q = nearest(t * inverse, lowest, highest), r = t - q * line.scale;
+            float wq = w[i + j] * q, wr = w[i + j] * r;
+            s_q[j] += wq;
+            s_qq[j] += wq * q;
+            s_r[j] += wr;
+            s_qr[j] += wr * q;
+            s_rr[j] += wr * r;
+        }
     return (fj_sums){ total(s_q), total(s_qq), total(s_r), total(s_qr), total(s_rr) };
 }
 
@@ -139,7 +152,7 @@ float fj_fit_scale(const float *x, const float *w, int n, int low, int high)
             fj_sums s = fj_fit_sums(x, w, n, line, low, high);
             if (s.qq > 0)
                 line.scale += s.qr / s.qq;
-            float error = fj_fit_error(x, w, n, line, low, high);
+            float error = s.qq > 0 ? s.rr - s.qr * s.qr / s.qq : s.rr; /* at most, with these codes */
             if (error < least) {
                 least = error;
                 best = line.scale;
@@ -171,7 +184,7 @@ int fj_fit_unit(const float *src, const float *importance, int n, float reach, f
     float limit = 65504.0f * reach, amax = 0;
     for (int i = 0; i < n; i++) {
         x[i] = src[i] == src[i] ? fmaxf(-limit, fminf(limit, src[i])) : 0;
-        amax = fmaxf(amax, fabsf(x[i]));
+        amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax; /* fmaxf is a call */
     }
     *is_zero = amax < 0x1p-25f; /* half of 2^-24, the smallest half */
     if (*is_zero)

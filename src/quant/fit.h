@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Least squares over rounded grids: the search behind the encoders. Weighted by w >= 0; runs of at most 32 values whose
- * length is a multiple of 4. All numbers are expected near 1 (|x| and w up to about 2^10): callers bring them there by
+ * length is a multiple of 16. All numbers are expected near 1 (|x| and w up to about 2^10): callers bring them there by
  * fj_fit_unit. */
 #ifndef FJ_QUANT_FIT_H
 #define FJ_QUANT_FIT_H

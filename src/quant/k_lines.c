@@ -48,6 +48,9 @@ typedef struct work {
     float sum_w[FJ_K_MOST_RUNS];
 } work;
 
+/* How far small scales are looked for around the nearest: while halves are tried, and at the end. */
+enum { TRY_REACH = 1, REACH = 2 };
+
 /* One choice of everything but the codes, and the error it leaves. */
 typedef struct choice {
     uint16_t d_half, dmin_half;
@@ -76,15 +79,14 @@ static void set_halves(const work *k, choice *c, float d, float dmin)
 
 /* The best small scale and min of one run, near its free line. The codes' mean pins the line: when the scale moves, the
  * min follows so that the middle stays, and only the two mins around that are tried. */
-static float choose_run(const work *k, choice *c, int run)
+static float choose_run(const work *k, choice *c, int run, int reach)
 {
-    enum { REACH = 4 };
     int n = k->form->run, top = k->form->top_scale;
     const float *x = k->x + run * n, *w = k->w + run * n;
     float scale = k->line[run].scale, min = -k->line[run].offset, least = INFINITY;
     int middle = small_of(c->d > 0 ? scale / c->d + 0.5f : 0, top);
 
-    for (int s = FJ_MAX(middle - REACH, 0); s <= FJ_MIN(middle + REACH, top); s++) {
+    for (int s = FJ_MAX(middle - reach, 0); s <= FJ_MIN(middle + reach, top); s++) {
         float wanted = min + (c->d * (float)s - scale) * k->mean_q[run];
         int below = small_of(c->dmin > 0 ? wanted / c->dmin : 0, top);
         for (int m = below; m <= FJ_MIN(below + 1, top); m++) {
@@ -99,11 +101,11 @@ static float choose_run(const work *k, choice *c, int run)
     return least;
 }
 
-static void choose_all(const work *k, choice *c)
+static void choose_all(const work *k, choice *c, int reach)
 {
     c->error = 0;
     for (int run = 0; run < k->form->n_runs; run++)
-        c->error += choose_run(k, c, run);
+        c->error += choose_run(k, c, run, reach);
 }
 
 /* d and dmin of least squares, all scales, mins and codes as they are: x = d a - dmin b with a = scale * q, b = min. */
@@ -156,7 +158,7 @@ static void start(const work *k, choice *best)
     for (size_t i = 0; i < FJ_LEN(form->tops[0]); i++) {
         choice c = { 0 };
         set_halves(k, &c, scale / form->tops[0][i], min / form->tops[1][i]);
-        choose_all(k, &c);
+        choose_all(k, &c, TRY_REACH);
         if (c.error < best->error)
             *best = c;
     }
@@ -190,6 +192,6 @@ void fj_k_lines_fit(const float *src, const float *importance, const fj_k_form *
     start(&k, &best);
     choice again = best;
     refit_halves(&k, &again);
-    choose_all(&k, &again);
+    choose_all(&k, &again, REACH);
     store(&k, again.error < best.error ? &again : &best, out);
 }

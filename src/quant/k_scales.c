@@ -19,6 +19,8 @@ typedef struct work {
     float scale[FJ_SCALES_MOST_RUNS]; /* the best of each run without regard to the others */
 } work;
 
+enum { TRY_REACH = 1 }; /* how far small scales are looked for while halves are tried */
+
 /* One choice of everything but the codes, and the error it leaves. */
 typedef struct choice {
     uint16_t d_half;
@@ -50,9 +52,8 @@ static float free_scale(const work *k, int run)
 }
 
 /* The best small scale of one run: near the free one, and near its negative, as the codes reach further down than up. */
-static float choose_run(const work *k, choice *c, int run)
+static float choose_run(const work *k, choice *c, int run, int reach)
 {
-    const int reach = k->form->reach;
     float low = (float)k->form->low_scale, high = (float)k->form->high_scale;
     float least = INFINITY, t = c->d > 0 ? k->scale[run] / c->d : 0;
     int middle = (int)rintf(fmaxf(low, fminf(high, t)));
@@ -69,11 +70,11 @@ static float choose_run(const work *k, choice *c, int run)
     return least;
 }
 
-static void choose_all(const work *k, choice *c)
+static void choose_all(const work *k, choice *c, int reach)
 {
     c->error = 0;
     for (int run = 0; run < k->form->n_runs; run++)
-        c->error += choose_run(k, c, run);
+        c->error += choose_run(k, c, run, reach);
 }
 
 /* d of least squares, all scales and codes as they are. */
@@ -101,7 +102,7 @@ static void start(const work *k, choice *best)
     for (size_t i = 0; i < FJ_LEN(k->form->tops); i++) {
         choice c = { 0 };
         c.d_half = fj_fit_half(scale / k->form->tops[i], k->exponent, &c.d);
-        choose_all(k, &c);
+        choose_all(k, &c, TRY_REACH);
         if (c.error < best->error)
             *best = c;
     }
@@ -116,7 +117,7 @@ static choice fit(work *k)
 
     choice again = best;
     refit_d(k, &again);
-    choose_all(k, &again);
+    choose_all(k, &again, k->form->reach);
     return again.error < best.error ? again : best;
 }
 

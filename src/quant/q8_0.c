@@ -26,7 +26,7 @@ static void encode_block(const float *x, uint8_t *block)
 {
     float amax = 0;
     for (int i = 0; i < BLOCK; i++)
-        amax = fmaxf(amax, fabsf(x[i]));
+        amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax; /* fmaxf is a call */
     float d = fminf(amax / 127.0f, 65504.0f);
     float inverse = fj_inverse(d);
 
