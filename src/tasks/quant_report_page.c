@@ -17,7 +17,7 @@ static const rule rules[] = {
     { 8, "8 bits lose almost nothing", FJ_LOSS_NOTHING, FJ_LOSS_NOTHING },
     { 5, "5 bits are fine", FJ_LOSS_NOTHING, FJ_LOSS_LITTLE },
     { 4, "4 bits lose something", FJ_LOSS_LITTLE, FJ_LOSS_MUCH },
-    { 2, "2 bits talk nonsense", FJ_LOSS_MUCH, FJ_LOSS_NONSENSE },
+    { 2, "2 bits talk nonsense", FJ_LOSS_NONSENSE, FJ_LOSS_NONSENSE },
 };
 
 static const fj_report_row *row_of(const fj_report_row *rows, size_t n, int bits)
