@@ -58,7 +58,7 @@ static fj_status open_bench(bench *b, fj_err *err)
     fj_kernels_init(&b->kernels, fj_cpu_features());
     fj_status st = fj_pool_open(b->threads, &b->pool, err);
     if (!st)
-        st = fj_opened_open(b->model, NULL, FJ_OPEN_WEIGHTS, &b->opened, err);
+        st = fj_opened_open(b->model, NULL, FJ_OPEN_WEIGHTS, b->pool, &b->opened, err);
     if (!st)
         st = fj_adapter_new(b->opened.model, &lora, &b->adapter, err);
     s.adapter = b->adapter;

@@ -65,7 +65,7 @@ static fj_status open_bench(bench *b, fj_err *err)
     const settings *s = b->s;
     const fj_runtime *rt = b->call->rt;
     fj_session_settings settings_ = { .n_ctx = FJ_MAX(1, s->n_prompt) + s->n_predict, .fast = true, .stop_layer = -1 };
-    fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, &b->opened, err);
+    fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, rt->pool, &b->opened, err);
     if (!st)
         st = fj_choose_experts(&s->experts, b->opened.model, err);
     settings_.adapter = b->opened.adapter;

@@ -151,7 +151,8 @@ static fj_status open_model(work *w, fj_err *err)
     const settings *s = w->s;
     if (s->text && s->ids)
         return fj_fail(err, FJ_ERR_USAGE, "classify: wants one of --text and --ids");
-    fj_status st = fj_opened_open(s->model, s->adapter, s->ids ? FJ_OPEN_WEIGHTS : FJ_OPEN_ALL, &w->opened, err);
+    fj_status st = fj_opened_open(s->model, s->adapter, s->ids ? FJ_OPEN_WEIGHTS : FJ_OPEN_ALL, w->call->rt->pool,
+                                  &w->opened, err);
     if (st)
         return st;
     if (!w->opened.model->hp.n_labels) {

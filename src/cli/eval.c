@@ -130,7 +130,7 @@ static void show(void *context, int64_t windows, double perplexity)
 static fj_status open_one(const fj_call *call, const char *path, const char *adapter, int what, fj_opened *o,
                           fj_err *err)
 {
-    fj_status st = fj_opened_open(path, adapter, what, o, err);
+    fj_status st = fj_opened_open(path, adapter, what, call->rt->pool, o, err);
     if (!st && o->model->hp.n_labels)
         st = fj_fail(err, FJ_ERR_USAGE, "%s is a classifier: it foretells no tokens", path);
     if (!st)

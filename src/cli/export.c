@@ -243,7 +243,7 @@ static fj_status convert(const fj_call *call, bool is_gguf, fj_err *err)
     }
     /* a GGUF file's metadata is copied, its vocabulary need not be understood */
     int what = fj_path_is_dir(s->model) || wants_mix(call) ? FJ_OPEN_ALL : FJ_OPEN_WEIGHTS;
-    fj_status st = fj_opened_open(s->model, s->adapter, what, &o, err);
+    fj_status st = fj_opened_open(s->model, s->adapter, what, call->rt->pool, &o, err);
     fj_export_rows rows = { fj_export_stored_rows, NULL };
     if (!st && o.adapter)
         rows = (fj_export_rows){ fj_export_merged_rows, o.adapter };

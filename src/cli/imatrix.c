@@ -94,7 +94,7 @@ static fj_status run(const fj_call *call, fj_err *err)
     work w = { .call = call };
     if (!s->files.n || !s->out)
         return fj_fail(err, FJ_ERR_USAGE, "imatrix: %s is missing", s->files.n ? "-o FILE" : "-f FILE");
-    fj_status st = fj_opened_open(s->model, NULL, FJ_OPEN_ALL, &w.opened, err);
+    fj_status st = fj_opened_open(s->model, NULL, FJ_OPEN_ALL, call->rt->pool, &w.opened, err);
     if (!st)
         fj_opened_repack(&w.opened, call->rt->pool, call->rt->log);
     if (!st) {

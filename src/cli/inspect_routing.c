@@ -310,7 +310,7 @@ static fj_status inspect(work *w, fj_err *err)
     w->arena = fj_arena_new();
     if (!w->arena)
         return no_memory(err);
-    fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_ALL, &w->opened, err);
+    fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_ALL, w->call->rt->pool, &w->opened, err);
     if (!st)
         st = fj_choose_experts(&s->experts, w->opened.model, err);
     if (!st)

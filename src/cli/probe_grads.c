@@ -187,7 +187,7 @@ static fj_status run(const fj_call *call, fj_err *err)
     else if (!s->data || !s->out)
         st = fj_fail(err, FJ_ERR_USAGE, "probe grads: --%s is missing", s->data ? "out" : "data");
     else
-        st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, &w.opened, err);
+        st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, call->rt->pool, &w.opened, err);
     if (!st)
         st = open_rows(&w, err);
     if (!st)

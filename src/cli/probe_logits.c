@@ -155,7 +155,7 @@ static fj_status probe(const fj_call *call, bool wants_hidden, int64_t layer, fj
     if (!st)
         st = read_prompts(s, &p, err);
     if (!st)
-        st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, &opened, err);
+        st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, call->rt->pool, &opened, err);
     if (!st)
         st = fj_choose_experts(&s->experts, opened.model, err);
     if (!st && layer > opened.model->hp.n_layers)

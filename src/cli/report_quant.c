@@ -46,7 +46,7 @@ typedef struct work {
 
 static fj_status open_for_reading(const work *w, const char *path, fj_opened *o, fj_err *err)
 {
-    fj_status st = fj_opened_open(path, NULL, FJ_OPEN_ALL, o, err);
+    fj_status st = fj_opened_open(path, NULL, FJ_OPEN_ALL, w->call->rt->pool, o, err);
     if (!st && o->model->hp.n_labels)
         st = fj_fail(err, FJ_ERR_USAGE, "%s is a classifier: it foretells no tokens", path);
     if (!st)
@@ -182,7 +182,7 @@ static fj_status run(const fj_call *call, fj_err *err)
     };
     fj_status st = open_for_reading(&w, w.s->model, &w.base, err);
     if (!st)
-        st = fj_opened_open(w.s->model, NULL, FJ_OPEN_ALL, &w.source, err);
+        st = fj_opened_open(w.s->model, NULL, FJ_OPEN_ALL, rt->pool, &w.source, err);
     if (!st)
         st = fj_report_windows(&w.base, w.s->windows, w.windows, err);
     if (!st)

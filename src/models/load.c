@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "models/config.h"
+#include "models/fill.h"
 #include "models/model.h"
 
 /* A pattern with its first `mark` replaced by a number; NULL without memory. */
@@ -146,6 +147,8 @@ static bool is_aligned(const void *data, const fj_dtype *dtype)
 static fj_status widen(fj_model *m, fj_weight *w, fj_err *err)
 {
     bool is_vector = w->shape.rank == 1 || w->role->is_f32;
+    if (!w->data) /* fj_model_fill */
+        return FJ_OK;
     if ((!is_vector || w->dtype == &fj_f32) && is_aligned(w->data, w->dtype))
         return FJ_OK;
     int64_t n = fj_shape_count(&w->shape);
@@ -172,6 +175,9 @@ static fj_status check_tensor(const fj_model *m, const fj_tensor *t, const fj_sh
     if (!t->dtype->is_float && (!t->dtype->is_quantized || is_turned))
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is of type %s, which is no type of weights", m->source->path,
                        t->name, t->dtype->name);
+    if (!t->data && (is_turned || shape->rank != 2))
+        return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is quantized, which is not read in a matrix of this model",
+                       m->source->path, t->name);
     if (t->shape.rank == 1 && fj_shape_count(&t->shape) % t->dtype->block_len)
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%s' is a vector of type %s", m->source->path, t->name, t->dtype->name);
     return FJ_OK;
@@ -308,6 +314,18 @@ static const char *hf_head(const fj_model *m)
     return NULL;
 }
 
+/* A bias of zeros that the family does not have: GPTQ's writers add them. */
+static bool is_empty_bias(const fj_tensor *t)
+{
+    static const char end[] = ".bias";
+    size_t n = strlen(t->name), k = sizeof end - 1, i = 0;
+    if (n < k || strcmp(t->name + n - k, end) != 0 || !t->dtype->is_float || !t->data)
+        return false;
+    while (i < t->bytes && !((const unsigned char *)t->data)[i])
+        i++;
+    return i == t->bytes;
+}
+
 /* Every tensor of the source must have been taken, or be one that files carry for nobody. */
 static fj_status check_rest(const fj_model *m, fj_err *err)
 {
@@ -320,6 +338,7 @@ static fj_status check_rest(const fj_model *m, fj_err *err)
             is_ignored |= strstr(t->name, *x) != NULL;
         if (m->hp.is_tied && m->naming == FJ_NAMING_HF && head && !strcmp(t->name, head))
             is_ignored = true; /* a stored copy of the tied head */
+        is_ignored = is_ignored || is_empty_bias(t);
         if (is_ignored)
             continue;
         (void)fj_fail(err, FJ_ERR_FORMAT, "%s: tensor '%s' has no place in a %s model of this configuration",
@@ -493,13 +512,15 @@ fj_status fj_model_open(const fj_source *source, fj_model **out, fj_err *err)
     int kept = 0; /* optional weights that the file does not have leave the list */
     for (int i = 0; !st && i < m->n_weights; i++) {
         m->rows[kept] = m->rows[i];
-        if (m->weights[i].data || m->weights[i].parts)
+        if (m->weights[i].stored)
             m->weights[kept++] = m->weights[i];
     }
     if (!st) {
         m->n_weights = kept;
-        st = set_positions(m, err);
+        st = fj_model_list_made(m, err);
     }
+    if (!st)
+        st = set_positions(m, err);
     if (st) {
         fj_model_free(m);
         return st;
@@ -535,6 +556,7 @@ void fj_model_free(fj_model *m)
     if (!m)
         return;
     fj_buffer_close(&m->packed);
+    fj_buffer_close(&m->made);
     fj_arena_free(m->arena);
 }
 

@@ -23,6 +23,7 @@ struct fj_model {
     int              n_weights;
     const fj_weight_row **rows;   /* of each weight */
     bool            *is_taken;    /* of each tensor of the source: a weight has it */
+    fj_weight       *stored;      /* weights as the source has them, of those that fj_model_fill makes; NULL: there are none */
     bool             has_no_prefix; /* names without the family's prefix */
     fj_rope_of_model rope;        /* inverse NULL: none of that kind */
     fj_rope_of_model rope_long;   /* for sequences that grow longer than hp.rope_original */
@@ -31,6 +32,7 @@ struct fj_model {
     const uint8_t   *allowed;     /* (n_layers, n_experts) flags: which experts may be taken; NULL: all */
     bool            *is_streamed; /* of each weight: its pages come and go; NULL: none's */
     fj_buffer        packed;      /* repacked weights, when they are */
+    fj_buffer        made;        /* those that fj_model_fill made */
 };
 
 /* Gives every tensor of the source its role and checks every shape against the configuration. A missing tensor, an extra one and a
@@ -62,6 +64,17 @@ fj_status fj_model_choose_experts(fj_model *m, int64_t n_used, const char *spec,
 /* Flags of the experts that rows of a layer may take (NULL: all), and how many they take. */
 const uint8_t *fj_model_allowed(const fj_model *m, int layer);
 int64_t        fj_model_experts_used(const fj_model *m, int layer);
+
+/* ---- weights that are made (fill.c): from a source's numbers in another form, or quantized ----------------------------------- */
+
+/* The linear layers of the blocks shall be of a type (those of 16 or 32 bits; experts too; not embeddings, norms, routers and the
+ * head): of `dtype` or what stands in for it where rows are no multiples of its block. is_nested: with coded scales where the type
+ * has such a form. Shapes and sizes are right at once, numbers are there after fj_model_fill. Returns how many there are. */
+int fj_model_quantize(fj_model *m, const fj_dtype *dtype, bool is_nested, fj_err *err); /* -1 without memory */
+
+/* Makes what is not there yet, a matrix after the other, by all threads; the pages that it was made from are given back. Does
+ * nothing for a model that has all its numbers. */
+fj_status fj_model_fill(fj_model *m, fj_pool *pool, fj_err *err);
 
 /* Copies every quantized matrix into the kernels' order and gives the mapped pages back, tensor by tensor. FJ_ERR_MEMORY leaves the
  * model as it was. No bit of a result changes. */

@@ -4,7 +4,7 @@
  * are read in a circle the least recently used one is the next to be wanted. */
 #include <string.h>
 
-#include "models/model.h"
+#include "models/fill.h"
 
 static bool is_packable(const fj_weight *w)
 {
@@ -35,11 +35,16 @@ static size_t row_bytes(const fj_weight *w)
     return bytes;
 }
 
+static size_t plain_bytes(const fj_weight *w)
+{
+    return row_bytes(w) * (size_t)fj_shape_rows(&w->shape) + fj_weight_scales_bytes(w);
+}
+
 size_t fj_model_bytes(const fj_model *m)
 {
     size_t total = 0;
     for (int i = 0; i < m->n_weights; i++)
-        total += row_bytes(&m->weights[i]) * (size_t)fj_shape_rows(&m->weights[i].shape);
+        total += plain_bytes(&m->weights[i]);
     return total;
 }
 
@@ -48,7 +53,7 @@ size_t fj_model_repacked_bytes(const fj_model *m)
     size_t total = 0;
     for (int i = 0; i < m->n_weights; i++) {
         const fj_weight *w = &m->weights[i];
-        total += is_packable(w) ? packed_bytes(w) : row_bytes(w) * (size_t)fj_shape_rows(&w->shape);
+        total += is_packable(w) ? packed_bytes(w) : plain_bytes(w);
     }
     return total;
 }
@@ -73,8 +78,10 @@ static void pack_tile(void *context, int64_t part, int worker)
 /* Pages of the file that the weight lies on: read ahead, or given back. */
 static void tell_source(const fj_model *m, const fj_weight *w, void (*tell)(const fj_source *s, const fj_tensor *t))
 {
+    const fj_tensor *first = m->source->at(m->source, 0), *end = first + m->source->count(m->source);
     for (int64_t e = 0; w->parts && e < w->shape.dim[0]; e++)
-        tell(m->source, w->parts[e]);
+        if (w->parts[e] >= first && w->parts[e] < end) /* else a copy */
+            tell(m->source, w->parts[e]);
     if (!w->parts && w->stored)
         tell(m->source, w->stored);
 }

@@ -149,7 +149,7 @@ void tiny_open(tiny *t, const char *keys, fj_naming naming, const fj_dtype *dtyp
                                 "\"vocab_size\": 50, \"max_position_embeddings\": 300, \"rms_norm_eps\": 1e-5}";
     fj_err err = { 0 };
     fj_json *over = NULL;
-    bool is_wide = dtype->block_len > 32;
+    bool is_wide = dtype->block_len > 32 || (keys && strstr(keys, "\"hidden_size\": 256"));
     *t = (tiny){ .source = { "tiny", naming, NULL, count, at, find, nothing, nothing, close_source },
                  .d = is_wide ? 256 : TINY_MODEL,
                  .f = is_wide ? 256 : TINY_FF,

@@ -21,7 +21,7 @@ enum {
 
 typedef struct tiny {
     fj_source source;
-    int64_t d, f, head, layers; /* d_model, d_ff, d_head, n_layers: as above, or 256, 256, 64, 1 for types of blocks of 256 */
+    int64_t d, f, head, layers; /* d_model, d_ff, d_head, n_layers: as above, or 256, 256, 64, 1 for types of longer blocks, and where keys has a hidden_size of 256 */
     fj_tensor tensors[TINY_MOST];
     int n;
     fj_arena *arena;

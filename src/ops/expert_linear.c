@@ -51,6 +51,8 @@ static const fj_value *matrix_of(const fj_value *w, int64_t e, expert *to)
     } else if (to->weight.data) {
         to->weight.data = (const unsigned char *)to->weight.data + bytes;
     }
+    if (to->weight.forms)
+        to->weight.forms += e;
     if (to->weight.packed)
         to->weight.packed = (const unsigned char *)to->weight.packed +
                             to->weight.pack->tile_bytes(n_in) * (size_t)(fj_blocks(n_out, PACK_ROWS) * e);

@@ -15,7 +15,7 @@
 #include "base/thread.h"
 #include "kernels/kernels.h"
 #include "tensor/role.h"
-#include "tensor/tensor.h"
+#include "tensor/source.h"
 
 typedef struct fj_op    fj_op;
 typedef struct fj_node  fj_node;
@@ -49,6 +49,7 @@ typedef struct fj_weight {
     const fj_dtype  *dtype;
     fj_shape         shape; /* (out, in) or (n); (experts, out, in) */
     const void      *data;  /* rows in the file's layout: mapped, or a private copy */
+    const fj_row_form *forms; /* of data, one for each expert, or one; NULL: rows need nothing beside */
     const fj_tensor *const *parts; /* in place of data: experts that do not lie end to end, a tensor each */
     const fj_pack   *pack;  /* set with packed */
     const void      *packed; /* repacked tiles of 16 rows, see kernels.h */

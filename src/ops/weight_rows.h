@@ -11,7 +11,10 @@
 const float *fj_weight_rows(const fj_run *run, const fj_value *v, int64_t row0, int64_t n, int64_t k0, int64_t nk, float *scratch,
                             int64_t *ld);
 
-/* Columns can be cut at multiples of this: the block of the type; a packed matrix only whole. */
+/* A row of a matrix that is not packed, those of all experts counted through; plainly, without kernels. */
+void fj_weight_read(const fj_weight *w, int64_t row, float *out);
+
+/* Columns can be cut at multiples of this: the block of the type; a packed matrix, and one in another order, only whole. */
 int64_t fj_weight_step(const fj_value *v);
 
 #endif

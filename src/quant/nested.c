@@ -21,12 +21,12 @@ const fj_dtype *fj_nested_of(const fj_dtype *dtype)
     return dtype == &fj_nf4 ? &fj_nf4_nested : dtype == &fj_fp4 ? &fj_fp4_nested : NULL;
 }
 
-void fj_nested_expand(const fj_nested *nested, const void *src, int64_t first, int64_t n, void *dst)
+void fj_nested_expand(const float *run_scale, float offset, const void *src, int64_t first, int64_t n, void *dst)
 {
     const uint8_t *from = src;
     uint8_t *to = dst;
     for (int64_t b = first; b < first + n; b++, from += 1 + CODES, to += FULL) {
-        float scale = fj_dynamic_map[from[0]] * nested->run_scale[b / FJ_NESTED_RUN] + nested->offset;
+        float scale = fj_dynamic_map[from[0]] * run_scale[b / FJ_NESTED_RUN] + offset;
         memcpy(to, &scale, sizeof scale);
         memcpy(to + SCALE, from + 1, CODES);
     }

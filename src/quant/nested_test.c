@@ -64,8 +64,7 @@ TEST(blocks_with_coded_scales_become_blocks_with_the_scales_of_bitsandbytes)
         memset(in + i * 33 + 1, i & 255, 32);
         in[i * 33] = c.codes[i];
     }
-    fj_nested nested = { *c.offset, c.run_scale };
-    fj_nested_expand(&nested, in + 100 * 33, 100, SCALES - 100, out); /* from the middle of a run */
+    fj_nested_expand(c.run_scale, *c.offset, in + 100 * 33, 100, SCALES - 100, out); /* from the middle of a run */
     for (int i = 100; i < SCALES; i++) {
         const uint8_t *block = out + (i - 100) * 36;
         CHECK(memcmp(block, &c.values[i], 4) == 0);

@@ -20,18 +20,13 @@ extern const float fj_dynamic_map[256]; /* rising, -0.993 to 1. Source: bitsandb
  * weights in memory and in no list of types, for they say nothing without what all share. */
 extern const fj_dtype fj_nf4_nested, fj_fp4_nested;
 
-typedef struct fj_nested {
-    float        offset;
-    const float *run_scale;
-} fj_nested;
-
 /* NF4 for fj_nf4_nested, FP4 for fj_fp4_nested, NULL for any other. */
 const fj_dtype *fj_nested_full(const fj_dtype *dtype);
 /* The opposite; NULL for types that have no such form. */
 const fj_dtype *fj_nested_of(const fj_dtype *dtype);
 
 /* n blocks, the first of them block `first` of the matrix, with their scales: as NF4 and FP4 blocks of 36 bytes. */
-void fj_nested_expand(const fj_nested *nested, const void *src, int64_t first, int64_t n, void *dst);
+void fj_nested_expand(const float *run_scale, float offset, const void *src, int64_t first, int64_t n, void *dst);
 
 /* The offset of n scales: their mean. */
 float fj_nested_offset(const float *scales, int64_t n);

@@ -64,7 +64,7 @@ bool fj_recipe_takes(const fj_recipe_weight *weight);
 /* The type that the mix gives such a weight, and the type of most weights. Never NULL. */
 const fj_dtype *fj_recipe_wanted(const fj_recipe *recipe, const fj_recipe_weight *weight);
 const fj_dtype *fj_recipe_main(const fj_recipe *recipe);
-/* The type itself, or the nearest whose blocks divide rows of n_cols values (2.3). Never NULL. */
+/* The type itself, or what stands in for it where its blocks do not divide rows of n_cols values (2.3): F16 in the end. */
 const fj_dtype *fj_type_that_fits(const fj_dtype *type, int64_t n_cols);
 /* All of it: the type this weight gets, fallback for the row length included. */
 const fj_dtype *fj_recipe_type(const fj_recipe *recipe, const fj_recipe_weight *weight);

@@ -142,10 +142,10 @@ static const fj_dtype *fallback(const fj_dtype *type)
 {
     static const struct {
         const fj_dtype *from, *to;
-    } steps[] = {
-        { &fj_q2_k, &fj_q4_0 }, { &fj_q3_k, &fj_q4_0 },  { &fj_q4_k, &fj_q5_0 },  { &fj_q5_k, &fj_q5_1 },
-        { &fj_q6_k, &fj_q8_0 }, { &fj_tq1_0, &fj_q4_0 }, { &fj_tq2_0, &fj_q4_0 }, { &fj_iq4_xs, &fj_iq4_nl }
-    };
+    } steps[] = { { &fj_q2_k, &fj_q4_0 },  { &fj_q3_k, &fj_q4_0 },     { &fj_q4_k, &fj_q5_0 },
+                  { &fj_q5_k, &fj_q5_1 },  { &fj_q6_k, &fj_q8_0 },     { &fj_tq1_0, &fj_q4_0 },
+                  { &fj_tq2_0, &fj_q4_0 }, { &fj_iq4_xs, &fj_iq4_nl }, { &fj_iq2_xs, &fj_iq4_nl },
+                  { &fj_nf4, &fj_iq4_nl }, { &fj_fp4, &fj_iq4_nl },    { &fj_int8, &fj_q8_0 } };
     for (size_t i = 0; i < FJ_LEN(steps); i++)
         if (steps[i].from == type)
             return steps[i].to;

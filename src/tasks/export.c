@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "formats/formats.h"
+#include "ops/weight_rows.h"
 #include "tasks/export_internal.h"
 
 enum { BLOCK_ROWS = 256, MAX_SMALL = 512 << 20 };
@@ -23,12 +24,8 @@ void fj_export_stored_rows(void *context, const fj_weight *w, int64_t row0, int6
 {
     (void)context;
     int64_t k = fj_shape_cols(&w->shape), first = w->shape.rank == 1 ? 0 : row0;
-    int64_t run = w->parts ? w->shape.dim[1] : first + n; /* rows that lie end to end */
-    size_t stride = row_bytes(w->dtype, w);
-    for (int64_t row = first, end; row < first + n; row = end) {
-        end = FJ_MIN(first + n, (row / run + 1) * run);
-        fj_quant_of(w->dtype)->decode(fj_weight_at(w, row, stride), out + (row - first) * k, (end - row) * k);
-    }
+    for (int64_t i = 0; i < n; i++)
+        fj_weight_read(w, first + i, out + i * k);
 }
 
 void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int64_t n, float *out)
@@ -229,7 +226,7 @@ static fj_status write_config(const fj_bundle *b, fj_json *scaling, const fj_dty
     const char *key = fj_json_get(b->config, "dtype") ? "dtype" : "torch_dtype";
     bool ok = config != NULL;
     for (void *i = fj_json_first(b->config); i; i = fj_json_next(b->config, i))
-        if (strcmp(fj_json_key(i), "gguf_arch"))
+        if (strcmp(fj_json_key(i), "gguf_arch") != 0 && strcmp(fj_json_key(i), "quantization_config") != 0)
             ok = ok && fj_json_set(config, fj_json_key(i), fj_json_share(fj_json_member(i)));
     for (size_t i = 0; i < FJ_LEN(types); i++)
         if (!strcmp(types[i][0], matrices->name))

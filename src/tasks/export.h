@@ -38,7 +38,7 @@ typedef void fj_export_report(void *context, const fj_export_line *line);
 
 /* What a GGUF file is made with. */
 typedef struct fj_export_types {
-    const fj_recipe *recipe;       /* for general.file_type; NULL: the types are as stored */
+    const fj_recipe *recipe;       /* for general.file_type; NULL: the types are as stored, BF16 where GGUF has no such type */
     const fj_dtype *const *types;  /* of each weight of the model (vectors are F32 whatever it says); NULL: as the recipe says */
     const fj_imatrix *imatrix;     /* which columns count; may be NULL */
     const char *imatrix_file;      /* its name, for the file's metadata */

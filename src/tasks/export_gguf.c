@@ -38,7 +38,9 @@ static const fj_dtype *choose(const fj_model *m, int i, const fj_export_types *t
         return &fj_f32;
     if (types->types)
         return types->types[i];
-    return types->recipe ? fj_recipe_type(types->recipe, &r) : w->dtype;
+    if (types->recipe)
+        return fj_recipe_type(types->recipe, &r);
+    return w->dtype->gguf >= 0 ? w->dtype : &fj_bf16;
 }
 
 /* A model from Hugging Face's bytes gets GGUF's row order; one from GGUF has it. */

@@ -36,12 +36,14 @@ fj_status fj_adapter_open_folder(const fj_model *m, const char *folder, fj_adapt
     return st;
 }
 
-fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_opened *out, fj_err *err)
+fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_pool *pool, fj_opened *out, fj_err *err)
 {
     *out = (fj_opened){ 0 };
     fj_status st = fj_bundle_open(model, what, &out->bundle, err);
     if (!st)
         st = fj_model_open(out->bundle->source, &out->model, err);
+    if (!st && pool)
+        st = fj_model_fill(out->model, pool, err);
     if (!st && adapter)
         st = fj_adapter_open_folder(out->model, adapter, &out->adapter, err);
     if (st)

@@ -14,8 +14,10 @@ typedef struct fj_opened {
     fj_adapter *adapter;
 } fj_opened;
 
-/* what: FJ_OPEN_… of hub.h; weights are always opened. adapter: a PEFT folder, may be NULL. *out is empty after a failure. */
-fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_opened *out, fj_err *err);
+/* what: FJ_OPEN_… of hub.h; weights are always opened. adapter: a PEFT folder, may be NULL. *out is empty after a failure.
+ * pool: makes the weights that the files have in another form; NULL: the caller does so (fj_model_fill) before he reads them. */
+fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_pool *pool, fj_opened *out, fj_err *err);
+
 /* Puts the weights in the kernels' order; where there is no room they stay as they lie in the file, and a note says so. */
 void fj_opened_repack(fj_opened *o, fj_pool *pool, fj_log *log);
 

@@ -11,7 +11,7 @@ static void open_both(const char *adapter, fj_opened *out)
     char model[512], folder[512];
     (void)snprintf(model, sizeof model, "%s", test_golden("training/base"));
     (void)snprintf(folder, sizeof folder, "%s", test_golden(adapter));
-    CHECK_OK(fj_opened_open(model, folder, FJ_OPEN_WEIGHTS, out, &err));
+    CHECK_OK(fj_opened_open(model, folder, FJ_OPEN_WEIGHTS, NULL, out, &err));
 }
 
 TEST(an_adapter_as_older_peft_wrote_it_is_the_same_adapter)
@@ -37,6 +37,6 @@ TEST(a_folder_without_an_adapter_is_named)
     fj_err err = { 0 };
     char model[512];
     (void)snprintf(model, sizeof model, "%s", test_golden("training/base"));
-    CHECK(fj_opened_open(model, model, FJ_OPEN_WEIGHTS, &o, &err) == FJ_ERR_FORMAT);
+    CHECK(fj_opened_open(model, model, FJ_OPEN_WEIGHTS, NULL, &o, &err) == FJ_ERR_FORMAT);
     CHECK(strstr(err.message, "training/base: no adapter_config.json with adapter_model.safetensors"));
 }

@@ -10,6 +10,13 @@
 /* Whose names the tensors have. */
 typedef enum fj_naming { FJ_NAMING_HF, FJ_NAMING_GGUF } fj_naming;
 
+/* What rows of a matrix need beside their own bytes. Zeroed for most. */
+typedef struct fj_row_form {
+    const float   *run_scale; /* of scales that are coded (quant/nf4.h), and their offset; NULL: they are not */
+    float          offset;
+    const int32_t *order; /* the column of each value as they lie in the row; NULL: they lie in order */
+} fj_row_form;
+
 typedef struct fj_source fj_source;
 struct fj_source {
     const char *path;   /* folder or file, for messages */
@@ -24,6 +31,11 @@ struct fj_source {
     void (*will_need)(const fj_source *s, const fj_tensor *t);
     void (*give_back)(const fj_source *s, const fj_tensor *t);
     void (*close)(fj_source *s);                                        /* unmaps: tensors die */
+
+    /* For tensors whose data is NULL, since the file has their numbers in another form (both NULL where there are none). Any thread
+     * may ask for rows [row0, row0+n), in the tensor's type; form says what they need beside. */
+    void (*rows)(const fj_source *s, const fj_tensor *t, int64_t row0, int64_t n, void *out);
+    fj_row_form (*form)(const fj_source *s, const fj_tensor *t);
 };
 
 #endif

@@ -194,6 +194,12 @@ static fj_status check(const fj_train_config *c, const char *name, fj_err *err)
         (void)fj_fail(err, FJ_ERR_USAGE, "%s: adapter_name_or_path with finetuning_type: %s", name, c->finetuning_type);
         return fj_hint(err, "forja export merges the adapter first");
     }
+    if (c->quantization_bit != FJ_NOT_GIVEN && !is_lora) {
+        (void)fj_fail(err, FJ_ERR_USAGE, "%s: quantization_bit with finetuning_type: %s", name, c->finetuning_type);
+        return fj_hint(err, "quantized weights are frozen: finetuning_type: lora");
+    }
+    if (c->quantization_bit == 7)
+        return fj_fail(err, FJ_ERR_USAGE, "%s: quantization_bit: 7 is not one of 8, 6, 5, 4, 3, 2", name);
     if (c->adapter_name_or_path && strchr(c->adapter_name_or_path, ','))
         return fj_fail(err, FJ_ERR_USAGE, "%s: adapter_name_or_path: one adapter can be trained on, not several", name);
     if (c->adapter_name_or_path && c->create_new_adapter) {
@@ -254,7 +260,12 @@ static void add_value(const fj_train_config *c, const fj_option *k, fj_str *out)
     const void *at = (const unsigned char *)c + k->offset;
     switch (k->kind) {
     case FJ_OPT_BOOL: fj_str_add_text(out, *(const bool *)at ? "true" : "false"); break;
-    case FJ_OPT_INT: fj_str_printf(out, "%lld", (long long)*(const int64_t *)at); break;
+    case FJ_OPT_INT:
+        if (*(const int64_t *)at == FJ_NOT_GIVEN)
+            fj_str_add_text(out, "null");
+        else
+            fj_str_printf(out, "%lld", (long long)*(const int64_t *)at);
+        break;
     case FJ_OPT_REAL: fj_str_printf(out, "%.9g", *(const double *)at); break;
     default: fj_str_add_text(out, *(const char *const *)at ? *(const char *const *)at : "null"); break;
     }

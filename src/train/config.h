@@ -17,6 +17,9 @@
 typedef struct fj_train_config {
     const char *model_name_or_path, *adapter_name_or_path, *output_dir;
     const char *stage, *finetuning_type;
+    const char *quantization_type;
+    int64_t quantization_bit; /* FJ_NOT_GIVEN: the base as it is */
+    bool double_quantization;
     const char *lora_target;
     int64_t lora_rank;
     double lora_alpha, lora_dropout, loraplus_lr_ratio;

@@ -74,9 +74,11 @@ TEST(a_training_files_mistakes_are_named_with_their_line)
     check_refused(NEEDED "\nuse_dora: true\n", NULL,
                   "run.yaml line 5: use_dora: true is LLaMA-Factory's, forja does not support it",
                   "use_rslora: true is supported");
-    check_refused(NEEDED "quantization_bit: 4\n", NULL,
-                  "run.yaml line 4: quantization_bit: 4 is LLaMA-Factory's, forja does not support it",
-                  "quantize the base first (forja quantize), then tune the GGUF file with lora");
+    check_refused(NEEDED "quantization_bit: 7\n", NULL, "run.yaml: quantization_bit: 7 is not one of 8, 6, 5, 4, 3, 2",
+                  "");
+    check_refused(NEEDED "quantization_bit: 4\nfinetuning_type: full\n", NULL,
+                  "run.yaml: quantization_bit with finetuning_type: full",
+                  "quantized weights are frozen: finetuning_type: lora");
     check_refused(NEEDED "enable_thinking: false\n", NULL,
                   "run.yaml line 4: enable_thinking: false is LLaMA-Factory's, forja does not support it",
                   "leave it out, or set it to its default");

@@ -226,6 +226,8 @@ static fj_status open_loop(loop *l, fj_pool *pool, const fj_kernels *k, const ch
     const fj_train_config *c = &l->r->config;
     fj_status st = check_output(c, err);
     if (!st)
+        st = fj_model_fill(l->r->opened.model, pool, err);
+    if (!st)
         st = fj_trainer_open(l->r->opened.model, &l->r->settings, pool, k, &l->trainer, err);
     if (!st)
         st = fj_batch_new(&l->r->settings.capacity, &l->batch, err);

@@ -19,7 +19,7 @@ static fj_status hash_model(const fj_model *m, char hex[65], fj_err *err)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory to hash the model");
     for (int i = 0; i < m->n_weights; i++) {
         const fj_weight *w = &m->weights[i];
-        size_t bytes = w->stored ? FJ_MIN(w->stored->bytes, (size_t)SAMPLE) : 0;
+        size_t bytes = w->stored && w->stored->data ? FJ_MIN(w->stored->bytes, (size_t)SAMPLE) : 0;
         fj_digest_add(h, w->name, strlen(w->name) + 1);
         fj_digest_add(h, w->dtype->name, strlen(w->dtype->name) + 1);
         fj_digest_add(h, w->shape.dim, (size_t)w->shape.rank * sizeof *w->shape.dim);
@@ -50,10 +50,35 @@ static fj_status new_adapter(fj_train_run *r, fj_err *err)
     return r->adapter_config ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for adapter_config.json");
 }
 
-static fj_status open_model(fj_train_run *r, fj_err *err)
+/* quantization_bit: weights of 16 or 32 bits become fewer. They are counted so from here on, and made when the run begins. */
+static fj_status quantize(fj_train_run *r, fj_log *log, fj_err *err)
 {
     const fj_train_config *c = &r->config;
-    fj_status st = fj_opened_open(c->model_name_or_path, c->adapter_name_or_path, FJ_OPEN_ALL, &r->opened, err);
+    const struct {
+        int64_t bits;
+        const fj_dtype *type;
+    } types[] = { { 8, &fj_int8 }, { 6, &fj_q6_k },  { 5, &fj_q5_k }, { 4, fj_dtype_by_name(c->quantization_type) },
+                  { 3, &fj_q3_k }, { 2, &fj_iq2_xs } };
+    for (size_t i = 0; i < FJ_LEN(types); i++) {
+        if (types[i].bits != c->quantization_bit)
+            continue;
+        int n = fj_model_quantize(r->opened.model, types[i].type, c->double_quantization, err);
+        if (n < 0)
+            return err->status;
+        if (n)
+            fj_note(log, "%d matrices of the layers become %s", n, types[i].type->name);
+        else
+            fj_note(log, "quantization_bit: %s is quantized already and taken as it is", c->model_name_or_path);
+    }
+    return FJ_OK;
+}
+
+static fj_status open_model(fj_train_run *r, fj_log *log, fj_err *err)
+{
+    const fj_train_config *c = &r->config;
+    fj_status st = fj_opened_open(c->model_name_or_path, c->adapter_name_or_path, FJ_OPEN_ALL, NULL, &r->opened, err);
+    if (!st)
+        st = quantize(r, log, err);
     if (!st)
         st = hash_model(r->opened.model, r->model_hash, err);
     if (st || strcmp(c->finetuning_type, "lora") != 0)
@@ -197,7 +222,7 @@ fj_status fj_train_run_open(const char *path, const char *const *overrides, size
     if (!st)
         st = fj_train_config_load(path, overrides, n, out->arena, log, &out->config, err);
     if (!st)
-        st = open_model(out, err);
+        st = open_model(out, log, err);
     if (!st)
         st = load_rows(out, log, err);
     if (!st)

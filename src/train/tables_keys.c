@@ -25,6 +25,8 @@ const fj_option fj_train_keys[] = {
     { "disable_gradient_checkpointing", NULL, FJ_OPT_BOOL, AT(disable_gradient_checkpointing), "false",
       "keep activations instead of computing them again", 0, 0, 0 },
     { "disable_shuffling", NULL, FJ_OPT_BOOL, AT(disable_shuffling), "false", "rows in file order", 0, 0, 0 },
+    { "double_quantization", NULL, FJ_OPT_BOOL, AT(double_quantization), "true",
+      "with quantization_bit: 4, scales in 8 bits", 0, 0, 0 },
     { "eval_dataset", "NAMES", FJ_OPT_TEXT, AT(eval_dataset), NULL, "rows for evaluation only", 0, 0, 0 },
     { "eval_steps", "N", FJ_OPT_INT, AT(eval_steps), NULL, "steps between evaluations", 1, LARGE, 0 },
     { "eval_strategy", "WHEN", FJ_OPT_TEXT, AT(eval_strategy), "no", "when to evaluate", 0, 0, 0, "no|steps|epoch" },
@@ -65,6 +67,9 @@ const fj_option fj_train_keys[] = {
       1 << 20, 0 },
     { "per_device_train_batch_size", "N", FJ_OPT_INT, AT(batch_size), "8", "rows of a micro-batch", 1, 1 << 20, 0 },
     { "plot_loss", NULL, FJ_OPT_BOOL, AT(plot_loss), "false", "draw the loss at the end", 0, 0, 0 },
+    { "quantization_bit", "N", FJ_OPT_INT, AT(quantization_bit), NULL,
+      "quantize the base's layers first: 8, 6, 5, 4, 3 or 2 bits", 2, 8, 0 },
+    { "quantization_type", "TYPE", FJ_OPT_TEXT, AT(quantization_type), "nf4", "of 4 bits", 0, 0, 0, "nf4|fp4" },
     { "resume_from_checkpoint", "WHAT", FJ_OPT_TEXT, AT(resume_from_checkpoint), NULL,
       "true: the newest; or a checkpoint's folder", 0, 0, 0 },
     { "save_only_model", NULL, FJ_OPT_BOOL, AT(save_only_model), "false", "checkpoints without what a resume needs", 0,
@@ -89,7 +94,6 @@ const fj_option fj_train_keys[] = {
 };
 
 #define FREEZE   "finetuning_type is lora or full"
-#define QUANTIZE "quantize the base first (forja quantize), then tune the GGUF file with lora"
 #define ADAMW    "optim: adamw_torch is what there is"
 #define STAGES   "stages are sft and pt"
 #define GENERATE "generation is forja run's, with flags of the same names"
@@ -108,7 +112,6 @@ const fj_known_key fj_known_keys[] = {
     { "ddp_find_unused_parameters", "*" },
     { "ddp_timeout", "*" },
     { "disable_tqdm", "*" },
-    { "double_quantization", "*" },
     { "enable_liger_kernel", "*" },
     { "flash_attn", "*" },
     { "full_determinism", "*" },
@@ -165,9 +168,7 @@ const fj_known_key fj_known_keys[] = {
     { "split_special_tokens", "false" },
     { "train_from_scratch", "false" },
     { "use_kt", "false" },
-    { "quantization_bit", NULL, QUANTIZE },
-    { "quantization_method", "bnb", QUANTIZE },
-    { "quantization_type", "nf4", QUANTIZE },
+    { "quantization_method", "bnb" },
     /* data */
     { "buffer_size", "16384" },
     { "enable_thinking", "true" },

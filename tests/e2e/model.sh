@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# On the demo's model: memory against the plan for six kinds of training runs (within 5 % or 24 MiB), one prompt with its beginning in
+# On the demo's model: memory against the plan for ten kinds of training runs (within 5 % or 24 MiB), one prompt with its beginning in
 # the cache and without, the same LoRA weights on 1, 2 and 3 threads.
 set -eu
 . "$ROOT/tests/e2e/says"
 fail() { echo "$*"; exit 1; }
 model=$(sh "$ROOT/tools/model.sh")
 says 0 '' export "$model" f32.gguf --type F32 -q
+says 0 '' export "$model" folder --type BF16 -q
 
 rows() { # tokens of a row
     awk -v n="$1" 'BEGIN { srand(3); for (r = 0; r < 4; r++) { s = ""; for (i = 0; i < n; i++) s = s (i ? "," : "") 2 + int(49000 * rand())
@@ -46,6 +47,9 @@ against_plan "lora, Q4_1, 320, all kept" dataset=long.jsonl disable_gradient_che
 against_plan "lora, F32, 96 tokens" model_name_or_path=f32.gguf
 against_plan "full, F32, 96 tokens" model_name_or_path=f32.gguf finetuning_type=full max_steps=1
 against_plan "full, F32, 96, all kept" model_name_or_path=f32.gguf finetuning_type=full disable_gradient_checkpointing=true max_steps=1
+for bits in 8 4 3 2; do
+    against_plan "lora, BF16 to $bits bits" model_name_or_path=folder quantization_bit=$bits
+done
 
 for threads in 1 2 3; do
     says 0 '' train run.yaml max_steps=20 dataset="$ROOT/examples/yunque.jsonl" learning_rate=1e-3 -t $threads -q
