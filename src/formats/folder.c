@@ -2,6 +2,7 @@
  * The weights of a Hugging Face folder, in whichever form it has them. */
 #include <stdlib.h>
 
+#include "formats/foreign.h"
 #include "formats/formats.h"
 #include "formats/shards.h"
 
@@ -42,6 +43,11 @@ fj_status fj_weights_open_folder(const char *folder, fj_source **out, fj_err *er
         st = fj_grok_open_folder(folder, config, &found, out, err);
     if (!st && !found)
         st = config ? no_weights(folder, err) : fj_fail(err, FJ_ERR_FORMAT, "%s: no config.json", folder);
+    if (!st) {
+        st = fj_foreign_open(out, err);
+        if (st)
+            (*out)->close(*out);
+    }
     fj_json_free(config);
     return st;
 }

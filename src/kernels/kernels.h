@@ -50,7 +50,7 @@ typedef void fj_gemm_q_fn(float *y, int64_t ldy, const void *x, size_t x_bytes, 
 enum { FJ_PACK_TYPES = 8 }; /* q8_0 q4_0 q4_1 q5_0 q5_1 q4_k q5_k q6_k, index = fj_pack_index */
 int fj_pack_index(const fj_dtype *dtype); /* -1 when there is no packing */
 
-enum { FJ_DECODE_TYPES = FJ_PACK_TYPES + 17 }; /* every quantized type; those with a packing have its index here too */
+enum { FJ_DECODE_TYPES = FJ_PACK_TYPES + 23 }; /* every quantized type; those with a packing have its index here too */
 int fj_decode_index(const fj_dtype *dtype);    /* -1 for types that are not quantized */
 
 typedef struct fj_kernels {

@@ -23,7 +23,13 @@ enum {
     FJ_ROW_TQ1_0,
     FJ_ROW_NF4,
     FJ_ROW_FP4,
-    FJ_ROW_INT8
+    FJ_ROW_INT8,
+    FJ_ROW_U8_128,
+    FJ_ROW_U8_32,
+    FJ_ROW_U4_128,
+    FJ_ROW_U4_32,
+    FJ_ROW_U3_32,
+    FJ_ROW_U2_32
 };
 
 /* ref: the oracle; fills every row. */

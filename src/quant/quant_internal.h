@@ -14,6 +14,7 @@ extern const fj_quant fj_quant_iq4_nl, fj_quant_iq4_xs, fj_quant_mxfp4, fj_quant
 extern const fj_quant fj_quant_iq3_xxs, fj_quant_iq3_s, fj_quant_iq2_xxs, fj_quant_iq2_xs, fj_quant_iq2_s;
 extern const fj_quant fj_quant_iq1_s, fj_quant_iq1_m;
 extern const fj_quant fj_quant_nf4, fj_quant_fp4, fj_quant_int8;
+extern const fj_quant fj_quant_u8_128, fj_quant_u8_32, fj_quant_u4_128, fj_quant_u4_32, fj_quant_u3_32, fj_quant_u2_32;
 
 /* Nearest half, ±65504 where that would be infinite, 0 for NaN: a block whose scale is infinite decodes to NaN, a
  * saturated one to the nearest numbers it can hold. */

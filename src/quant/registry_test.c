@@ -9,8 +9,8 @@ TEST(each_number_format_is_found_by_its_type_and_complete)
     for (const fj_quant *const *q = fj_quants; *q; q++) {
         CHECK(fj_quant_of((*q)->dtype) == *q);
         CHECK((*q)->decode && (*q)->about && (*q)->about[0]);
-        bool is_read_only = strncmp((*q)->dtype->name, "IQ", 2) == 0 && (*q)->dtype->name[2] < '4' &&
-                            *q != &fj_quant_iq2_xs;
+        const char *name = (*q)->dtype->name;
+        bool is_read_only = name[0] == 'U' || (!strncmp(name, "IQ", 2) && name[2] < '4' && *q != &fj_quant_iq2_xs);
         CHECK(((*q)->encode == NULL) == is_read_only);
     }
 }

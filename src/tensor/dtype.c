@@ -46,13 +46,20 @@ const fj_dtype fj_mxfp4 = { "MXFP4", NULL, 39, 32, 17, .is_quantized = true };
 const fj_dtype fj_nf4 = { "NF4", NULL, -1, 64, 36, .is_quantized = true };
 const fj_dtype fj_fp4 = { "FP4", NULL, -1, 64, 36, .is_quantized = true };
 const fj_dtype fj_int8 = { "INT8", NULL, -1, 64, 68, .is_quantized = true };
+const fj_dtype fj_u8_128 = { "U8_128", NULL, -1, 128, 132, .is_quantized = true };
+const fj_dtype fj_u8_32 = { "U8_32", NULL, -1, 32, 36, .is_quantized = true };
+const fj_dtype fj_u4_128 = { "U4_128", NULL, -1, 128, 68, .is_quantized = true };
+const fj_dtype fj_u4_32 = { "U4_32", NULL, -1, 32, 20, .is_quantized = true };
+const fj_dtype fj_u3_32 = { "U3_32", NULL, -1, 32, 16, .is_quantized = true };
+const fj_dtype fj_u2_32 = { "U2_32", NULL, -1, 32, 12, .is_quantized = true };
 
-const fj_dtype *const fj_dtypes[] = { &fj_f32,   &fj_f16,   &fj_bf16,    &fj_f64,    &fj_i8,      &fj_i16,   &fj_i32,
-                                      &fj_i64,   &fj_u8,    &fj_u16,     &fj_u32,    &fj_u64,     &fj_bool,  &fj_q8_0,
-                                      &fj_q4_0,  &fj_q4_1,  &fj_q5_0,    &fj_q5_1,   &fj_q2_k,    &fj_q3_k,  &fj_q4_k,
-                                      &fj_q5_k,  &fj_q6_k,  &fj_iq2_xxs, &fj_iq2_xs, &fj_iq3_xxs, &fj_iq1_s, &fj_iq4_nl,
-                                      &fj_iq3_s, &fj_iq2_s, &fj_iq4_xs,  &fj_iq1_m,  &fj_tq1_0,   &fj_tq2_0, &fj_mxfp4,
-                                      &fj_nf4,   &fj_fp4,   &fj_int8,    NULL };
+const fj_dtype *const fj_dtypes[] = {
+    &fj_f32,    &fj_f16,   &fj_bf16,   &fj_f64,    &fj_i8,     &fj_i16,     &fj_i32,    &fj_i64,     &fj_u8,
+    &fj_u16,    &fj_u32,   &fj_u64,    &fj_bool,   &fj_q8_0,   &fj_q4_0,    &fj_q4_1,   &fj_q5_0,    &fj_q5_1,
+    &fj_q2_k,   &fj_q3_k,  &fj_q4_k,   &fj_q5_k,   &fj_q6_k,   &fj_iq2_xxs, &fj_iq2_xs, &fj_iq3_xxs, &fj_iq1_s,
+    &fj_iq4_nl, &fj_iq3_s, &fj_iq2_s,  &fj_iq4_xs, &fj_iq1_m,  &fj_tq1_0,   &fj_tq2_0,  &fj_mxfp4,   &fj_nf4,
+    &fj_fp4,    &fj_int8,  &fj_u8_128, &fj_u8_32,  &fj_u4_128, &fj_u4_32,   &fj_u3_32,  &fj_u2_32,   NULL
+};
 
 const fj_dtype *fj_dtype_by_name(const char *name)
 {

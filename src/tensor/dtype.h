@@ -23,7 +23,8 @@ extern const fj_dtype fj_f32, fj_f16, fj_bf16, fj_f64, fj_i8, fj_i16, fj_i32, fj
 extern const fj_dtype fj_q8_0, fj_q4_0, fj_q4_1, fj_q5_0, fj_q5_1, fj_q2_k, fj_q3_k, fj_q4_k, fj_q5_k, fj_q6_k;
 extern const fj_dtype fj_iq4_nl, fj_iq4_xs, fj_iq3_s, fj_iq3_xxs, fj_iq2_s, fj_iq2_xs, fj_iq2_xxs, fj_iq1_m, fj_iq1_s;
 extern const fj_dtype fj_tq1_0, fj_tq2_0, fj_mxfp4;
-extern const fj_dtype fj_nf4, fj_fp4, fj_int8; /* bitsandbytes' */
+extern const fj_dtype fj_nf4, fj_fp4, fj_int8;                                         /* bitsandbytes' */
+extern const fj_dtype fj_u8_128, fj_u8_32, fj_u4_128, fj_u4_32, fj_u3_32, fj_u2_32; /* GPTQ's and AWQ's */
 
 /* All of them in a fixed order, NULL at the end. */
 extern const fj_dtype *const fj_dtypes[];

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds for the fuzzers of file formats: tests/fuzz/corpus/{safetensors,gguf,adapter,config,imatrix}, a few hundred bytes each.
+"""Seeds for the fuzzers of file formats: tests/fuzz/corpus/{safetensors,gguf,adapter,config,imatrix,foreign}, a few hundred bytes each.
 
 Usage: formats.py            writes them, from the repository's root; needs nothing but Python
 """
@@ -87,6 +87,36 @@ CONFIG = {"model_type": "llama", "hidden_size": 48, "intermediate_size": 100, "n
           "num_key_value_heads": 2, "vocab_size": 1000, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
           "hidden_act": "silu", "attention_bias": True, "mlp_bias": False, "tie_word_embeddings": True, "torch_dtype": "bfloat16"}
 
+def foreign(config, tensors):
+    """quantization_config behind its length, then the tensors: (name, type, shape, bytes or how many)."""
+    text, entries, data, at = json.dumps(config).encode(), [], b"", 0
+    for name, dtype, shape, raw in tensors:
+        raw = raw if isinstance(raw, bytes) else bytes(i * 7 % 61 for i in range(raw))
+        entries.append((name, dtype, shape, at, at + len(raw)))
+        data, at = data + raw, at + len(raw)
+    return struct.pack("<H", len(text)) + text + safetensors(entries, 0) + data
+
+
+def bnb(kind, nested, rows=2, cols=64):
+    n, blocks = rows * cols, -(-rows * cols // 64)
+    state = {"quant_type": kind, "blocksize": 64, "dtype": "float32", "shape": [rows, cols]}
+    if nested:
+        state |= {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.25}
+    state = json.dumps(state).encode()
+    scales = [("w.absmax", "U8", [blocks], blocks), ("w.nested_absmax", "F32", [1], 4), ("w.nested_quant_map", "F32", [256], 1024)]
+    return [("w", "U8", [n // 2, 1], n // 2), ("w.quant_map", "F32", [16], 64),
+            ("w.quant_state.bitsandbytes__" + kind, "U8", [len(state)], state)] + (
+                scales if nested else [("w.absmax", "F32", [blocks], 4 * blocks)])
+
+
+def gptq(bits, n_in, n_out, groups, order=None):
+    tensors = [("l.qweight", "I32", [n_in * bits // 32, n_out], n_in * bits // 8 * n_out),
+               ("l.qzeros", "I32", [groups, n_out * bits // 32], groups * n_out * bits // 8),
+               ("l.scales", "F16", [groups, n_out], 2 * groups * n_out)]
+    return tensors + ([("l.g_idx", "I32", [n_in], struct.pack("<%di" % n_in, *order))] if order else [])
+
+
+AWQ = [("l.qweight", "I32", [64, 1], 256), ("l.qzeros", "I32", [2, 1], 8), ("l.scales", "F16", [2, 8], 32)]
 FILES = {
     "adapter/plain.bin": adapter(LORA, QV),
     "adapter/patterns.bin": adapter(LORA | {"rank_pattern": {"v_proj": 1}, "alpha_pattern": {"q_proj": 8}, "use_rslora": True},
@@ -104,6 +134,16 @@ FILES = {
     "safetensors/overlap.bin": safetensors([("x", "U8", [4], 0, 4), ("y", "U8", [4], 2, 6)], 6),
     "safetensors/cut.bin": safetensors([("x", "F64", [4], 0, 32)], 20),
     "safetensors/escapes.bin": safetensors([("\"\\{\u00f1\ud83d\ude00", "U8", [1], 0, 1)], 1, {"k": "[}\""}),
+    "foreign/nf4.bin": foreign({"quant_method": "bitsandbytes"}, bnb("nf4", False)),
+    "foreign/nested.bin": foreign({"quant_method": "bitsandbytes"}, bnb("nf4", True)),
+    "foreign/fp4.bin": foreign({"load_in_4bit": True}, bnb("fp4", True, 3, 24)),
+    "foreign/int8.bin": foreign({"quant_method": "bitsandbytes"}, [("w.weight", "I8", [2, 64], 128), ("w.SCB", "F32", [2], 8)]),
+    "foreign/gptq4.bin": foreign({"quant_method": "gptq", "bits": 4, "group_size": 32}, gptq(4, 64, 8, 2)),
+    "foreign/order.bin": foreign({"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True},
+                                 gptq(4, 64, 8, 2, [i % 2 for i in range(64)])),
+    "foreign/gptq3.bin": foreign({"quant_method": "gptq", "bits": 3, "group_size": -1, "checkpoint_format": "gptq_v2"}, gptq(3, 32, 32, 1)),
+    "foreign/gptq8.bin": foreign({"quant_method": "gptq", "bits": 8, "group_size": 48}, gptq(8, 96, 4, 2)),
+    "foreign/awq.bin": foreign({"quant_method": "awq", "bits": 4, "group_size": 32}, AWQ),
     "gguf/llama.bin": gguf(LLAMA, [("token_embd.weight", [8, 4], 0, 0), ("blk.0.attn_q.bias", [8], 0, 128)], 160),
     "gguf/vocabulary.bin": gguf(LLAMA[:1] + VOCABULARY, [], 0),
     "gguf/kinds.bin": gguf(KINDS, [("q", [32, 1, 1, 2], 8, 0), ("k", [256], 12, 128)], 272, 2, 64),

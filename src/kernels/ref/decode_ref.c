@@ -12,7 +12,10 @@ static const fj_dtype *const unpacked[FJ_DECODE_TYPES - FJ_PACK_TYPES] = {
     [FJ_ROW_IQ1_M - FJ_PACK_TYPES] = &fj_iq1_m,     [FJ_ROW_IQ1_S - FJ_PACK_TYPES] = &fj_iq1_s,
     [FJ_ROW_TQ2_0 - FJ_PACK_TYPES] = &fj_tq2_0,     [FJ_ROW_TQ1_0 - FJ_PACK_TYPES] = &fj_tq1_0,
     [FJ_ROW_NF4 - FJ_PACK_TYPES] = &fj_nf4,         [FJ_ROW_FP4 - FJ_PACK_TYPES] = &fj_fp4,
-    [FJ_ROW_INT8 - FJ_PACK_TYPES] = &fj_int8,
+    [FJ_ROW_INT8 - FJ_PACK_TYPES] = &fj_int8,       [FJ_ROW_U8_128 - FJ_PACK_TYPES] = &fj_u8_128,
+    [FJ_ROW_U8_32 - FJ_PACK_TYPES] = &fj_u8_32,     [FJ_ROW_U4_128 - FJ_PACK_TYPES] = &fj_u4_128,
+    [FJ_ROW_U4_32 - FJ_PACK_TYPES] = &fj_u4_32,     [FJ_ROW_U3_32 - FJ_PACK_TYPES] = &fj_u3_32,
+    [FJ_ROW_U2_32 - FJ_PACK_TYPES] = &fj_u2_32,
 };
 
 int fj_decode_index(const fj_dtype *dtype)

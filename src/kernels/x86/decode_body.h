@@ -188,6 +188,55 @@ static void decode_int8(const void *src, float *dst, int64_t n)
     }
 }
 
+/* ---- codes with a zero of their own: GPTQ's and AWQ's ------------------------------------------------ */
+
+/* (q - zero) * scale: the difference is exact. */
+INLINE v16 from_zero(i16 q, v16 zero, v16 scale)
+{
+    return v16_mul(v16_sub(v16_of_int(q), zero), scale);
+}
+
+INLINE void decode_u4(const int len, const uint8_t *block, float *dst, int64_t n)
+{
+    for (; n > 0; n -= len, block += 4 + len / 2, dst += len) {
+        v16 scale = v16_set1(half_at(block)), zero = v16_set1((float)u16_at(block + 2));
+        for (int i = 0; i < len; i += 32) {
+            i16 bytes = i16_load_bytes(block + 4 + i / 2);
+            v16_store(dst + i, from_zero(i16_and(bytes, 15), zero, scale), 16);
+            v16_store(dst + i + 16, from_zero(i16_shift_right(bytes, 4), zero, scale), 16);
+        }
+    }
+}
+
+INLINE void decode_u8(const int len, const uint8_t *block, float *dst, int64_t n)
+{
+    for (; n > 0; n -= len, block += 4 + len, dst += len) {
+        v16 scale = v16_set1(half_at(block)), zero = v16_set1((float)u16_at(block + 2));
+        for (int i = 0; i < len; i += 16)
+            v16_store(dst + i, from_zero(i16_load_bytes(block + 4 + i), zero, scale), 16);
+    }
+}
+
+static void decode_u4_32(const void *src, float *dst, int64_t n)
+{
+    decode_u4(32, src, dst, n);
+}
+
+static void decode_u4_128(const void *src, float *dst, int64_t n)
+{
+    decode_u4(128, src, dst, n);
+}
+
+static void decode_u8_32(const void *src, float *dst, int64_t n)
+{
+    decode_u8(32, src, dst, n);
+}
+
+static void decode_u8_128(const void *src, float *dst, int64_t n)
+{
+    decode_u8(128, src, dst, n);
+}
+
 /* ---- code books: two groups of 8 values at once --------------------------------------------------- */
 
 static const float iq2_levels[8] = { 8, 25, 43 };
@@ -346,6 +395,10 @@ static void init_decode(fj_kernels *k)
     k->decode_row[FJ_ROW_NF4] = decode_nf4;
     k->decode_row[FJ_ROW_FP4] = decode_fp4;
     k->decode_row[FJ_ROW_INT8] = decode_int8;
+    k->decode_row[FJ_ROW_U8_128] = decode_u8_128;
+    k->decode_row[FJ_ROW_U8_32] = decode_u8_32;
+    k->decode_row[FJ_ROW_U4_128] = decode_u4_128;
+    k->decode_row[FJ_ROW_U4_32] = decode_u4_32;
     k->decode_row[FJ_ROW_IQ3_S] = decode_iq3_s;
     k->decode_row[FJ_ROW_IQ3_XXS] = decode_iq3_xxs;
     k->decode_row[FJ_ROW_IQ2_S] = decode_iq2_s;
