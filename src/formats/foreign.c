@@ -41,14 +41,15 @@ static const fj_foreign_weight *weight_of(const fj_source *s, const fj_tensor *t
     return self(s)->weights[t - self(s)->index.tensors];
 }
 
+/* The parts of a weight that is made; anything else lies where it is shown. */
 static void tell(const fj_source *s, const fj_tensor *t, void (*what)(const fj_source *inner, const fj_tensor *part))
 {
     const fj_source *inner = self(s)->inner;
-    const fj_foreign_weight *w = weight_of(s, t);
+    const fj_foreign_weight *w = t->data ? NULL : weight_of(s, t);
     for (int i = 0; w && i < FJ_FOREIGN_PARTS && w->parts[i]; i++)
         what(inner, w->parts[i]);
-    if (!w)
-        what(inner, inner->find(inner, t->name));
+    if (t->data)
+        what(inner, t);
 }
 
 static void will_need(const fj_source *s, const fj_tensor *t)
