@@ -128,7 +128,9 @@ static fj_status read_scalar(const fj_source *s, fj_json *config, int64_t layers
                  (double)fj_gguf_config_int(config, "num_attention_heads");
     if (scale)
         scalar = fj_gguf_plain(1 / pow(fj_gguf_real(scale, 1), 2));
-    return fj_json_set(config, "query_pre_attn_scalar", fj_json_new_real(scalar)) ? FJ_OK : fj_gguf_no_memory(err);
+    bool is_whole = scalar == floor(scalar) && fabs(scalar) < 1e9; /* transformers takes nothing else */
+    fj_json *value = is_whole ? fj_json_new_int((int64_t)scalar) : fj_json_new_real(scalar);
+    return fj_json_set(config, "query_pre_attn_scalar", value) ? FJ_OK : fj_gguf_no_memory(err);
 }
 
 static void write_scalar(fj_gguf_writer *w, const fj_json *config, const char *arch, int64_t layers_of_27b)

@@ -117,6 +117,9 @@ TEST(a_folder_that_went_through_gguf_has_the_same_bits)
         check_same_tensors(original.bundle->source, back.bundle->source);
         CHECK(original.m->hp.window == back.m->hp.window && original.m->hp.rope_kind == back.m->hp.rope_kind);
         CHECK(fj_json_get(back.bundle->config, "gguf_arch") == NULL);
+        const fj_json *scalar = fj_json_get(original.bundle->config, "query_pre_attn_scalar");
+        CHECK(!fj_json_is_integer(scalar) ||
+              fj_json_is_integer(fj_json_get(back.bundle->config, "query_pre_attn_scalar")));
         close_path(&back);
         close_path(&between);
         close_path(&original);
