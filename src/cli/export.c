@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "cli/commands.h"
 #include "cli/quantize.h"
+#include "formats/formats.h"
 #include "tasks/export.h"
 #include "tasks/quantize.h"
 
@@ -233,6 +234,23 @@ static bool is_same(const char *a, const char *b)
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* From GGUF to GGUF metadata is copied: the vocabulary need not be understood, unless texts are measured. For a folder it should be. */
+static fj_status open_model(const fj_call *call, bool is_gguf, fj_opened *o, fj_err *err)
+{
+    const settings *s = call->settings;
+    fj_pool *pool = call->rt->pool;
+    bool from_gguf = !fj_path_is_dir(s->model) && !fj_is_nemo(s->model);
+    int what = is_gguf && from_gguf && !wants_mix(call) ? FJ_OPEN_WEIGHTS : FJ_OPEN_ALL;
+    fj_status st = fj_opened_open(s->model, s->adapter, what, pool, o, err);
+    fj_err other = { 0 };
+    if (st != FJ_ERR_FORMAT || is_gguf || !from_gguf ||
+        fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, pool, o, &other))
+        return st;
+    fj_warn(call->rt->log, "%s: written without a tokenizer: %s", s->out, err->message);
+    *err = (fj_err){ 0 };
+    return FJ_OK;
+}
+
 static fj_status convert(const fj_call *call, bool is_gguf, fj_err *err)
 {
     const settings *s = call->settings;
@@ -241,9 +259,7 @@ static fj_status convert(const fj_call *call, bool is_gguf, fj_err *err)
         (void)fj_fail(err, FJ_ERR_USAGE, "%s: OUT is the model that is read", s->out);
         return fj_hint(err, "write it elsewhere: what is written may have lost what the original has");
     }
-    /* a GGUF file's metadata is copied, its vocabulary need not be understood */
-    int what = fj_path_is_dir(s->model) || wants_mix(call) ? FJ_OPEN_ALL : FJ_OPEN_WEIGHTS;
-    fj_status st = fj_opened_open(s->model, s->adapter, what, call->rt->pool, &o, err);
+    fj_status st = open_model(call, is_gguf, &o, err);
     fj_export_rows rows = { fj_export_stored_rows, NULL };
     if (!st && o.adapter)
         rows = (fj_export_rows){ fj_export_merged_rows, o.adapter };

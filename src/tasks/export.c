@@ -188,7 +188,7 @@ static fj_tensor *list_tensors(const fj_model *m, const fj_export_rows *rows, co
     return list;
 }
 
-static fj_status write_json(const char *folder, const char *name, const fj_json *value, fj_err *err)
+fj_status fj_export_json(const char *folder, const char *name, const fj_json *value, fj_err *err)
 {
     fj_str text = { 0 };
     char *path = fj_path_join(folder, name);
@@ -232,7 +232,7 @@ static fj_status write_config(const fj_bundle *b, fj_json *scaling, const fj_dty
         if (!strcmp(types[i][0], matrices->name))
             ok = ok && fj_json_set(config, key, fj_json_new_text(types[i][1], strlen(types[i][1])));
     ok = ok && (!scaling || fj_json_set(config, "rope_scaling", fj_json_share(scaling)));
-    fj_status st = ok ? write_json(folder, "config.json", config, err)
+    fj_status st = ok ? fj_export_json(folder, "config.json", config, err)
                       : fj_fail(err, FJ_ERR_MEMORY, "no memory for a configuration");
     fj_json_free(config);
     return st;
@@ -254,9 +254,7 @@ static fj_status write_side_files(const fj_bundle *b, const char *folder, fj_err
     fj_status st = FJ_OK;
     for (size_t i = 0; !st && !b->is_gguf && i < FJ_LEN(names); i++)
         st = copy_file(b->path, folder, names[i], err);
-    if (!st && b->is_gguf && b->generation)
-        st = write_json(folder, "generation_config.json", b->generation, err);
-    return st;
+    return !st && b->is_gguf ? fj_export_generation(b, folder, err) : st;
 }
 
 fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows, const fj_dtype *dtype,
@@ -271,6 +269,8 @@ fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_expo
                                 : fj_fail(err, FJ_ERR_MEMORY, "no memory to export");
     if (!st)
         st = fj_make_dirs(folder, err);
+    if (!st && bundle->is_gguf) /* first: it may have to be refused */
+        st = fj_export_tokenizer(bundle, folder, err);
     if (!st)
         st = fj_safetensors_create(path, list, n, NULL, &w, err);
     for (int i = 0; !st && i < m->n_weights; i++)

@@ -21,7 +21,8 @@ typedef struct fj_export_rows {
 void fj_export_stored_rows(void *context, const fj_weight *w, int64_t row0, int64_t n, float *out);
 void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int64_t n, float *out); /* context: const fj_adapter * */
 
-/* model.safetensors, config.json, generation_config.json and the tokenizer's files (copied from a folder). dtype: type of all
+/* model.safetensors, config.json, generation_config.json and the tokenizer's files (copied from a folder, made from a GGUF file's
+ * vocabulary when the bundle has its tokenizer). dtype: type of all
  * matrices (F32, F16, BF16); NULL: as they are stored, quantized ones as BF16. */
 fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows, const fj_dtype *dtype, const char *folder,
                        fj_err *err);

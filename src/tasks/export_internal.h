@@ -14,6 +14,15 @@ fj_status fj_export_rope_scaling(const fj_model *m, fj_json **out, fj_err *err);
 /* Says in a GGUF file what values were that a rewrite does not give back bit for bit. */
 fj_status fj_export_keep_exact(const fj_model *m, const fj_export_rows *rows, fj_gguf_writer *out, fj_err *err);
 
+/* A document as a file of the folder. */
+fj_status fj_export_json(const char *folder, const char *name, const fj_json *value, fj_err *err);
+
+/* tokenizer.json and tokenizer_config.json of a GGUF file's vocabulary, where it has one; FJ_ERR_FORMAT when they cannot say it. */
+fj_status fj_export_tokenizer(const fj_bundle *b, const char *folder, fj_err *err);
+
+/* generation_config.json of a GGUF file, with all ids that end an answer. */
+fj_status fj_export_generation(const fj_bundle *b, const char *folder, fj_err *err);
+
 /* The way back from GGUF's values of a weight; all NULL where they are Hugging Face's. */
 typedef struct fj_exact {
     const fj_rewrite    *rewrite;

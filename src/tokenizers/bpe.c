@@ -291,11 +291,97 @@ static fj_status open_bpe(fj_tokenizer *t, const fj_json *spec, fj_err *err)
     return st ? fj_prefix(err, "model BPE") : FJ_OK;
 }
 
+static fj_json *merges_json(const fj_tokenizer *t, const fj_merge *merges, size_t n)
+{
+    fj_json *list = fj_json_new_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; ok && i < n; i++) {
+        fj_json *pair = fj_json_new_array();
+        ok = fj_json_add(list, pair) && fj_json_add(pair, fj_text_json(t->vocab_tokens[merges[i].left])) &&
+             fj_json_add(pair, fj_text_json(t->vocab_tokens[merges[i].right]));
+    }
+    if (ok)
+        return list;
+    fj_json_free(list);
+    return NULL;
+}
+
+/* An option's text, or null. */
+static fj_json *option_json(fj_text text)
+{
+    return fj_text_json(text.len ? text : (fj_text){ 0 });
+}
+
+/* One character, repeated. */
+static bool is_run(fj_text token)
+{
+    uint32_t c;
+    size_t n = fj_utf8_get(token.data, token.len, &c);
+    return n && !memcmp(token.data, token.data + n, token.len - n);
+}
+
+/* Pieces of one score are merged leftmost first, merges in a list one after the other: for runs of a character it is the same (all
+ * Llama vocabularies have such runs of â), and what is an added token is found before. */
+static fj_status check_ties(const fj_tokenizer *t, const fj_merge *merges, size_t n, fj_err *err)
+{
+    uint8_t *is_plain = calloc((size_t)t->n_tokens + 1, 1);
+    int64_t other = -1;
+    fj_status st = is_plain ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for %zu merges", n);
+    for (int64_t i = 0; !st && i < t->n_vocab; i++)
+        is_plain[i] = true;
+    for (size_t i = 0; !st && i < t->n_added; i++)
+        is_plain[t->added[i].id] = false;
+    for (size_t i = 0, first = 0; !st && i < n; i++) {
+        fj_text made = t->vocab_tokens[merges[i].made];
+        if (merges[i].rank != merges[first].rank) {
+            first = i;
+            other = -1;
+        }
+        if (!is_plain[merges[i].made] || merges[i].made == other)
+            continue;
+        if (other >= 0 && (!is_run(made) || !is_run(t->vocab_tokens[other])))
+            st = fj_fail(err, FJ_ERR_FORMAT,
+                         "%s: pieces %lld and %u have one score: tokenizer.json has no word for that", t->name,
+                         (long long)other, merges[i].made);
+        if (other < 0)
+            other = merges[i].made;
+    }
+    free(is_plain);
+    return st;
+}
+
+static fj_status write_model(const fj_tokenizer *t, fj_json *out, fj_err *err)
+{
+    const fj_bpe_options *o = fj_bpe_options_of(t);
+    fj_merge *merges = NULL;
+    size_t n = 0;
+    fj_arena *arena = fj_arena_new();
+    fj_status st = arena ? fj_bpe_merges(t, arena, &merges, &n, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory");
+    if (!st)
+        st = check_ties(t, merges, n, err);
+    if (!st) {
+        bool ok = fj_json_set(out, "dropout", fj_json_new_null()) &&
+                  fj_json_set(out, "unk_token", option_json(o->unk)) &&
+                  fj_json_set(out, "continuing_subword_prefix", option_json(o->prefix)) &&
+                  fj_json_set(out, "end_of_word_suffix", option_json(o->suffix)) &&
+                  fj_json_set(out, "fuse_unk", fj_json_new_bool(o->fuse_unk)) &&
+                  fj_json_set(out, "byte_fallback", fj_json_new_bool(o->byte_fallback)) &&
+                  fj_json_set(out, "ignore_merges", fj_json_new_bool(o->ignore_merges)) &&
+                  fj_json_set(out, "vocab", fj_vocab_json(t)) && fj_json_set(out, "merges", merges_json(t, merges, n));
+        st = ok ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for a vocabulary");
+    }
+    fj_arena_free(arena);
+    return st;
+}
+
 const fj_bpe_options *fj_bpe_options_of(const fj_tokenizer *t)
 {
     return t->kind == &fj_model_bpe ? &((const bpe *)t->model)->options : NULL;
 }
 
-const fj_token_model fj_model_bpe = {
-    .name = "BPE", .open = open_bpe, .work_new = work_new, .work_free = bpe_work_free, .encode = encode
-};
+const fj_token_model fj_model_bpe = { .name = "BPE",
+                                      .open = open_bpe,
+                                      .work_new = work_new,
+                                      .work_free = bpe_work_free,
+                                      .encode = encode,
+                                      .write = write_model };

@@ -210,10 +210,21 @@ bool bpe_merge_all(const bpe *b, bpe_work *w, fj_ids *out)
     return !out->failed;
 }
 
+typedef struct ranked {
+    fj_merge merge;
+    size_t n_left, n_right; /* bytes of the halves */
+} ranked;
+
 static int by_rank(const void *a, const void *b)
 {
-    const fj_merge *x = a, *y = b;
-    return (x->rank > y->rank) - (x->rank < y->rank);
+    const ranked *x = a, *y = b;
+    if (x->merge.rank != y->merge.rank)
+        return x->merge.rank < y->merge.rank ? -1 : 1;
+    if (x->n_left != y->n_left)
+        return x->n_left > y->n_left ? -1 : 1;
+    if (x->n_right != y->n_right)
+        return x->n_right > y->n_right ? -1 : 1;
+    return (x->merge.made > y->merge.made) - (x->merge.made < y->merge.made);
 }
 
 fj_status fj_bpe_merges(const fj_tokenizer *t, fj_arena *arena, fj_merge **out, size_t *n, fj_err *err)
@@ -223,14 +234,24 @@ fj_status fj_bpe_merges(const fj_tokenizer *t, fj_arena *arena, fj_merge **out, 
     for (size_t i = 0; i <= b->mask; i++)
         count += b->slots[i].rank != NONE;
     fj_merge *merges = fj_arena_array(arena, count, sizeof *merges);
-    if (!merges)
+    ranked *list = calloc(count + 1, sizeof *list);
+    if (!merges || !list) {
+        free(list);
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for %zu merges", count);
+    }
     *n = 0;
-    for (size_t i = 0; i <= b->mask; i++)
-        if (b->slots[i].rank != NONE)
-            merges[(*n)++] = (fj_merge){ b->slots[i].left, b->slots[i].right, b->slots[i].made, b->slots[i].rank };
+    for (size_t i = 0; i <= b->mask; i++) {
+        bpe_slot s = b->slots[i];
+        if (s.rank != NONE)
+            list[(*n)++] = (ranked){ { s.left, s.right, s.made, s.rank },
+                                     t->vocab_tokens[s.left].len,
+                                     t->vocab_tokens[s.right].len };
+    }
     if (count)
-        qsort(merges, count, sizeof *merges, by_rank);
+        qsort(list, count, sizeof *list, by_rank);
+    for (size_t i = 0; i < count; i++)
+        merges[i] = list[i].merge;
+    free(list);
     *out = merges;
     return FJ_OK;
 }

@@ -68,7 +68,8 @@ fj_status fj_merges_of_scores(fj_tokenizer *t, const float *scores, const uint8_
     scored *order = calloc((size_t)t->n_vocab + 1, sizeof *order);
     bool ok = order != NULL;
     for (int64_t i = 0; ok && !st && i < t->n_vocab; i++) {
-        if (!may_merge[i])
+        if (!may_merge[i] ||
+            fj_text_table_find(&t->vocab, t->vocab_tokens[i]) != i) /* of equal texts the first counts */
             continue;
         if (scores[i] != scores[i])
             st = fj_fail(err, FJ_ERR_FORMAT, "piece %lld has no number as its score", (long long)i);

@@ -120,7 +120,8 @@ static fj_status add_merges(fj_tokenizer *t, const fj_gguf_vocab *v, bool ignore
 
 static fj_status open_bpe(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *err)
 {
-    static const char bytes[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}";
+    static const char bytes[] =
+        "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}";
     const fj_gguf_pre *pre = NULL;
     if (!v->n_merges)
         return fj_fail(err, FJ_ERR_FORMAT, "a byte-level BPE vocabulary without tokenizer.ggml.merges");
@@ -132,11 +133,11 @@ static fj_status open_bpe(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *err)
     if (!st)
         st = add_tokens(t, v, err);
     for (size_t i = 0; !st && i < FJ_LEN(pre->regexes) && pre->regexes[i]; i++)
-        st = fj_add_regex_split(t, pre->regexes[i], FJ_SPLIT_ISOLATED, false, &t->pre_tokenizer, err);
+        st = fj_open_regex_split(t, pre->regexes[i], err);
     if (!st)
-        st = fj_open_text(t, fj_pre_tokenizers, bytes, &t->pre_tokenizer, err);
+        st = fj_open_text(t, fj_pre_tokenizers, "pre_tokenizer", bytes, &t->pre_tokenizer, err);
     if (!st)
-        st = fj_open_text(t, fj_decoders, "{\"type\":\"ByteLevel\"}", &t->decoder, err);
+        st = fj_open_text(t, fj_decoders, "decoder", bytes, &t->decoder, err);
     if (!st)
         st = add_merges(t, v, pre->ignores_merges, err);
     if (!st)
@@ -185,25 +186,62 @@ static fj_status open_pieces(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *er
 
 /* ---- WordPiece ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Tokens that begin a word have ▁ before them, the others nothing. */
+/* GGUF has ▁ before tokens that begin a word, and nothing before the others: as tokenizer.json spells them, ## before the others. out:
+ * n_tokens, in the arena. Source: llama.cpp, convert_hf_to_gguf.py (BertModel: phantom). */
+static fj_status spell_word_pieces(const fj_gguf_vocab *v, fj_arena *arena, fj_text **out, fj_err *err)
+{
+    *out = fj_arena_array(arena, v->n_tokens, sizeof **out);
+    for (size_t i = 0; *out && i < v->n_tokens; i++) {
+        fj_text text = v->tokens[i];
+        bool is_special = type_of(v, i) == FJ_PIECE_CONTROL || type_of(v, i) == FJ_PIECE_UNKNOWN;
+        char *spelled = NULL;
+        if (fj_text_starts(text, "\xe2\x96\x81")) {
+            text = (fj_text){ text.data + 3, text.len - 3 };
+        } else if (!is_special && text.len) {
+            spelled = fj_arena_take(arena, text.len + 2);
+            if (!spelled)
+                return fj_fail(err, FJ_ERR_MEMORY, "no memory for %zu tokens", v->n_tokens);
+            memcpy(spelled, "##", 2);
+            memcpy(spelled + 2, text.data, text.len);
+            text = (fj_text){ spelled, text.len + 2 };
+        }
+        (*out)[i] = text;
+    }
+    return *out ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for %zu tokens", v->n_tokens);
+}
+
+static fj_status add_word_pieces(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *err)
+{
+    fj_gguf_vocab spelled = *v;
+    fj_text *tokens = NULL;
+    fj_arena *arena = fj_arena_new();
+    fj_status st = arena ? spell_word_pieces(v, arena, &tokens, err)
+                         : fj_fail(err, FJ_ERR_MEMORY, "no memory for a tokenizer");
+    spelled.tokens = tokens;
+    if (!st)
+        st = fj_tokenizer_set_vocab(t, tokens, v->n_tokens, err);
+    if (!st)
+        st = add_tokens(t, &spelled, err);
+    fj_arena_free(arena);
+    return st;
+}
+
 static fj_status open_word_piece(fj_tokenizer *t, const fj_gguf_vocab *v, fj_err *err)
 {
-    static const char decoder[] =
-        "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},"
-        "\"content\":\" \"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]}";
+    static const char normalizer[] = "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
+                                     "\"strip_accents\":null,\"lowercase\":true}";
+    static const char decoder[] = "{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":false}";
     int64_t unk = v->unk >= 0 ? v->unk : 100;
-    fj_status st = fj_tokenizer_set_vocab(t, v->tokens, v->n_tokens, err);
+    fj_status st = add_word_pieces(t, v, err);
     if (!st)
-        st = add_tokens(t, v, err);
+        st = fj_open_text(t, fj_normalizers, "normalizer", normalizer, &t->normalizer, err);
     if (!st)
-        st = fj_open_text(t, fj_normalizers, "{\"type\":\"BertNormalizer\"}", &t->normalizer, err);
+        st = fj_open_text(t, fj_pre_tokenizers, "pre_tokenizer", "{\"type\":\"BertPreTokenizer\"}", &t->pre_tokenizer,
+                          err);
     if (!st)
-        st = fj_open_text(t, fj_pre_tokenizers, "{\"type\":\"BertPreTokenizer\"}", &t->pre_tokenizer, err);
+        st = fj_open_text(t, fj_decoders, "decoder", decoder, &t->decoder, err);
     if (!st)
-        st = fj_open_text(t, fj_decoders, decoder, &t->decoder, err);
-    if (!st)
-        st = fj_word_piece_init(t, fj_text_of("\xe2\x96\x81"), (fj_text){ 0 }, unk < t->n_vocab ? unk : -1, INT64_MAX,
-                                err);
+        st = fj_word_piece_init(t, fj_text_of("##"), unk < t->n_vocab ? unk : -1, INT64_MAX, err);
     if (!st)
         st = fj_tokenizer_finish(t, err);
     if (!st) {

@@ -24,7 +24,7 @@ static fj_tokenizer *open_golden(const char *kind)
 static void check_round(const char *kind, const char *model, const char *pre)
 {
     fj_err err = { 0 };
-    fj_tokenizer *t = open_golden(kind), *again = NULL;
+    fj_tokenizer *t = open_golden(kind), *again = NULL, *folder = NULL;
     fj_arena *arena = fj_arena_new();
     fj_tokenizer_gguf g;
     CHECK(arena);
@@ -49,14 +49,19 @@ static void check_round(const char *kind, const char *model, const char *pre)
                         .add_eos = -1,
                         .add_space_prefix = g.add_space_prefix };
     CHECK_OK(fj_tokenizer_from_gguf(&v, &again, &err));
+    folder = test_written_again(again);
     for (size_t i = 0; i < FJ_LEN(texts); i++) {
         char wanted[1024];
         (void)snprintf(wanted, sizeof wanted, "%s", test_encode(t, texts[i], FJ_ENCODE_PLAIN));
         CHECK_TEXT(test_encode(again, texts[i], FJ_ENCODE_PLAIN), wanted);
+        CHECK_TEXT(test_encode(folder, texts[i], FJ_ENCODE_PLAIN), wanted);
+        (void)snprintf(wanted, sizeof wanted, "%s", test_encode(again, texts[i], FJ_ENCODE_SPECIAL));
+        CHECK_TEXT(test_encode(folder, texts[i], FJ_ENCODE_SPECIAL), wanted);
     }
     fj_arena_free(arena);
     fj_tokenizer_free(t);
     fj_tokenizer_free(again);
+    fj_tokenizer_free(folder);
 }
 
 TEST(gguf_vocabulary_of_a_tokenizer_gives_its_ids_again)
@@ -176,6 +181,13 @@ TEST(gguf_bert_vocabulary_spells_words_from_their_beginning)
     CHECK_OK(fj_decode(t, ids, 3, true, &text, &err));
     CHECK_TEXT(text.data, "nino .");
     fj_str_free(&text);
+    CHECK(fj_text_is(fj_tokenizer_token(t, 3), "ni") && fj_text_is(fj_tokenizer_token(t, 4), "##no"));
+    fj_tokenizer *folder = test_written_again(t);
+    CHECK_TEXT(test_encode(folder, "Niño. no [SEP]", FJ_ENCODE_SPECIAL), "1 3 4 5 0 2 2");
+    CHECK_OK(fj_decode(folder, ids, 3, true, &text, &err));
+    CHECK_TEXT(text.data, "nino .");
+    fj_str_free(&text);
+    fj_tokenizer_free(folder);
     fj_tokenizer_free(t);
 }
 

@@ -124,8 +124,11 @@ TEST(tokenizer_json_of_every_kind_gives_the_ids_offsets_and_texts_of_hugging_fac
         fj_str file = read_golden(kinds[i], "tokenizer.json");
         CHECK_OK(fj_tokenizer_from_json(file.data, file.len, kinds[i], NULL, &t, &err));
         fj_str_free(&file);
+        fj_tokenizer *again = test_written_again(t);
         CHECK(check_rows(kinds[i], t) > 30);
+        CHECK(check_rows(kinds[i], again) > 30);
         fj_tokenizer_free(t);
+        fj_tokenizer_free(again);
     }
 }
 

@@ -169,6 +169,8 @@ static fj_status add_pieces(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
         bool is_special = p->types[i] == FJ_PIECE_CONTROL || p->types[i] == FJ_PIECE_UNKNOWN;
         if ((!is_special && p->types[i] != FJ_PIECE_USER_DEFINED) || !p->texts[i].len)
             continue;
+        if (!is_special && p->matches_normalized)
+            t->unwritable = "user-defined pieces that are looked for where spaces are \xe2\x96\x81";
         added[count++] = (fj_added_token){ .text = p->texts[i],
                                            .id = (int32_t)i,
                                            .is_special = is_special,
@@ -243,16 +245,18 @@ static fj_status add_pipeline(fj_tokenizer *t, const fj_pieces *p, fj_err *err)
         "\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}";
     static const char strip[] = "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}";
     fj_status st = p->charsmap.len ? fj_add_charsmap(t, p->charsmap, &t->normalizer, err) : FJ_OK;
+    if (p->charsmap.len)
+        t->unwritable = "SentencePiece's longest match of its character map";
     if (!st && p->removes_blanks)
-        st = fj_open_text(t, fj_normalizers, trim, &t->normalizer, err);
+        st = fj_open_text(t, fj_normalizers, "normalizer", trim, &t->normalizer, err);
     if (!st && p->adds_prefix)
-        st = fj_open_text(t, fj_normalizers, before, &t->normalizer, err);
+        st = fj_open_text(t, fj_normalizers, "normalizer", before, &t->normalizer, err);
     if (!st)
-        st = fj_open_text(t, fj_normalizers, blanks, &t->normalizer, err);
+        st = fj_open_text(t, fj_normalizers, "normalizer", blanks, &t->normalizer, err);
     if (!st)
-        st = fj_open_text(t, fj_decoders, decoder, &t->decoder, err);
+        st = fj_open_text(t, fj_decoders, "decoder", decoder, &t->decoder, err);
     if (!st && p->adds_prefix)
-        st = fj_open_text(t, fj_decoders, strip, &t->decoder, err);
+        st = fj_open_text(t, fj_decoders, "decoder", strip, &t->decoder, err);
     return st;
 }
 

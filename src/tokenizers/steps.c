@@ -28,7 +28,7 @@ static fj_status unknown(const fj_part *const *parts, const char *what, const ch
 }
 
 /* The members of a Sequence, under whatever name the kind has for them. */
-static const fj_json *members(const fj_json *spec)
+static fj_json *members(const fj_json *spec)
 {
     static const char *const keys[] = { "normalizers", "pretokenizers", "processors", "decoders" };
     for (size_t i = 0; i < FJ_LEN(keys); i++)
@@ -37,8 +37,18 @@ static const fj_json *members(const fj_json *spec)
     return NULL;
 }
 
-static fj_status open_nested(fj_tokenizer *t, const fj_part *const *parts, const char *what, const fj_json *spec,
-                             int depth, fj_steps *out, fj_err *err)
+/* Keeps a part as it was said, for fj_tokenizer_to_json. */
+static fj_status keep_spec(fj_tokenizer *t, const char *what, fj_json *spec, fj_err *err)
+{
+    if (!t->pipeline)
+        t->pipeline = fj_json_new_object();
+    bool ok = fj_json_get(t->pipeline, what) || fj_json_set(t->pipeline, what, fj_json_new_array());
+    ok = ok && fj_json_add(fj_json_get(t->pipeline, what), fj_json_share(spec));
+    return ok ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for a tokenizer");
+}
+
+static fj_status open_nested(fj_tokenizer *t, const fj_part *const *parts, const char *what, fj_json *spec, int depth,
+                             fj_steps *out, fj_err *err)
 {
     const char *type = fj_json_string(fj_json_get(spec, "type"), NULL);
     if (!spec || fj_json_is_null(spec))
@@ -49,11 +59,11 @@ static fj_status open_nested(fj_tokenizer *t, const fj_part *const *parts, const
         for (size_t i = 0; parts[i]; i++)
             if (!strcmp(parts[i]->name, type)) {
                 fj_status st = parts[i]->open(t, spec, out, err);
-                return st ? fj_prefix(err, "%s %s", what, type) : FJ_OK;
+                return st ? fj_prefix(err, "%s %s", what, type) : keep_spec(t, what, spec, err);
             }
         return unknown(parts, what, type, err);
     }
-    const fj_json *list = members(spec);
+    fj_json *list = members(spec);
     if (!list || depth == FJ_MAX_NESTING)
         return fj_fail(err, FJ_ERR_FORMAT, "%s Sequence without members, or nested too deep", what);
     fj_status st = FJ_OK;
@@ -62,18 +72,19 @@ static fj_status open_nested(fj_tokenizer *t, const fj_part *const *parts, const
     return st;
 }
 
-fj_status fj_open_part(fj_tokenizer *t, const fj_part *const *parts, const char *what, const fj_json *spec,
-                       fj_steps *out, fj_err *err)
+fj_status fj_open_part(fj_tokenizer *t, const fj_part *const *parts, const char *what, fj_json *spec, fj_steps *out,
+                       fj_err *err)
 {
     return open_nested(t, parts, what, spec, 0, out, err);
 }
 
-fj_status fj_open_text(fj_tokenizer *t, const fj_part *const *parts, const char *json, fj_steps *out, fj_err *err)
+fj_status fj_open_text(fj_tokenizer *t, const fj_part *const *parts, const char *what, const char *json, fj_steps *out,
+                       fj_err *err)
 {
     fj_json *spec = NULL;
     fj_status st = fj_json_parse(json, strlen(json), "a pipeline", false, &spec, err);
     if (!st)
-        st = fj_open_part(t, parts, "part", spec, out, err);
+        st = fj_open_part(t, parts, what, spec, out, err);
     fj_json_free(spec);
     return st;
 }
@@ -240,5 +251,19 @@ fj_status fj_run_steps(const fj_steps *steps, fj_matcher *m, fj_passage **now, f
         *next = *now;
         *now = changed;
     }
+    return st;
+}
+
+fj_status fj_open_regex_split(fj_tokenizer *t, const char *regex, fj_err *err)
+{
+    fj_json *spec = fj_json_new_object(), *pattern = fj_json_new_object();
+    bool ok = fj_json_set(spec, "type", fj_text_json(fj_text_of("Split")));
+    ok = fj_json_set(spec, "pattern", pattern) && ok &&
+         fj_json_set(pattern, "Regex", fj_text_json(fj_text_of(regex))) &&
+         fj_json_set(spec, "behavior", fj_text_json(fj_text_of("Isolated"))) &&
+         fj_json_set(spec, "invert", fj_json_new_bool(false));
+    fj_status st = ok ? fj_open_part(t, fj_pre_tokenizers, "pre_tokenizer", spec, &t->pre_tokenizer, err)
+                      : fj_fail(err, FJ_ERR_MEMORY, "no memory for a tokenizer");
+    fj_json_free(spec);
     return st;
 }

@@ -31,6 +31,21 @@ static inline fj_tokenizer *test_bytes_tokenizer(const char *options)
     return t;
 }
 
+/* The tokenizer that t's tokenizer.json opens as. */
+static inline fj_tokenizer *test_written_again(const fj_tokenizer *t)
+{
+    fj_err err = { 0 };
+    fj_json *file = NULL;
+    fj_str text = { 0 };
+    fj_tokenizer *again = NULL;
+    CHECK_OK(fj_tokenizer_to_json(t, &file, &err));
+    CHECK(fj_json_write(file, 0, 17, &text));
+    CHECK_OK(fj_tokenizer_from_json(text.data, text.len, "written", NULL, &again, &err));
+    fj_json_free(file);
+    fj_str_free(&text);
+    return again;
+}
+
 /* Ids of a text as "1 2 3". */
 static inline const char *test_ids(const fj_encoding *e)
 {

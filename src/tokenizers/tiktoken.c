@@ -268,15 +268,17 @@ static fj_status add_specials(fj_tokenizer *t, const encoding *e, const fj_json 
 
 static fj_status add_pipeline(fj_tokenizer *t, const encoding *e, fj_err *err)
 {
-    static const char bytes[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}";
-    fj_status st = e->is_nfc ? fj_open_text(t, fj_normalizers, "{\"type\":\"NFC\"}", &t->normalizer, err) : FJ_OK;
+    static const char bytes[] =
+        "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}";
+    fj_status st = e->is_nfc ? fj_open_text(t, fj_normalizers, "normalizer", "{\"type\":\"NFC\"}", &t->normalizer, err)
+                             : FJ_OK;
     t->pre = e->pre;
     for (const fj_gguf_pre *p = fj_gguf_pres; !st && p->name; p++)
         for (size_t i = 0; !st && !strcmp(p->name, e->pre) && i < FJ_LEN(p->regexes) && p->regexes[i]; i++)
-            st = fj_add_regex_split(t, p->regexes[i], FJ_SPLIT_ISOLATED, false, &t->pre_tokenizer, err);
+            st = fj_open_regex_split(t, p->regexes[i], err);
     if (!st)
-        st = fj_open_text(t, fj_pre_tokenizers, bytes, &t->pre_tokenizer, err);
-    return st ? st : fj_open_text(t, fj_decoders, "{\"type\":\"ByteLevel\"}", &t->decoder, err);
+        st = fj_open_text(t, fj_pre_tokenizers, "pre_tokenizer", bytes, &t->pre_tokenizer, err);
+    return st ? st : fj_open_text(t, fj_decoders, "decoder", bytes, &t->decoder, err);
 }
 
 /* The lowest rank is the best score. Floats hold every rank exactly. */

@@ -29,6 +29,7 @@ void fj_tokenizer_free(fj_tokenizer *t)
     for (size_t i = 0; i < t->n_regexes; i++)
         fj_regex_free(t->regexes[i]);
     free(t->regexes);
+    fj_json_free(t->pipeline);
     fj_arena_free(t->arena);
     free(t);
 }

@@ -54,6 +54,13 @@ typedef struct fj_tokenizer_gguf {
 fj_status fj_tokenizer_to_gguf(const fj_tokenizer *t, int64_t n_vocab, fj_arena *arena, fj_tokenizer_gguf *out,
                                fj_err *err);
 
+/* Hugging Face's files of a tokenizer, as new objects. tokenizer.json gives the same ids, offsets and text here and in the library
+ * tokenizers, but has only the first of several ids with one text. FJ_ERR_FORMAT where it cannot say what t does: pieces of one score
+ * (SentencePiece merges the leftmost first, tokenizer.json in the order of its list), tokens that are not UTF-8, some of tokenizer.model.
+ * tokenizer_config.json: the names of bos, eos, unk and pad; chat_template may be NULL. */
+fj_status fj_tokenizer_to_json(const fj_tokenizer *t, fj_json **out, fj_err *err);
+fj_status fj_tokenizer_config(const fj_tokenizer *t, const char *chat_template, fj_json **out, fj_err *err);
+
 void fj_tokenizer_free(fj_tokenizer *t); /* accepts NULL */
 
 /* Facts. */

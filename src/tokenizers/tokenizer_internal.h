@@ -68,8 +68,9 @@ typedef struct fj_part {
 
 extern const fj_part *const fj_normalizers[], *const fj_pre_tokenizers[], *const fj_post_processors[], *const fj_decoders[];
 
-/* Opens spec (an object with "type"; a Sequence opens its members) from a table of parts. what: "normalizer", for messages. */
-fj_status fj_open_part(fj_tokenizer *t, const fj_part *const *parts, const char *what, const fj_json *spec, fj_steps *out,
+/* Opens spec (an object with "type"; a Sequence opens its members) from a table of parts, and keeps it in t->pipeline. what: its key in
+ * tokenizer.json ("normalizer"). */
+fj_status fj_open_part(fj_tokenizer *t, const fj_part *const *parts, const char *what, fj_json *spec, fj_steps *out,
                        fj_err *err);
 
 /* What parts share when they are opened. */
@@ -141,6 +142,7 @@ typedef struct fj_token_model {
     void *(*work_new)(const fj_tokenizer *t); /* one thread's memory */
     void (*work_free)(void *work);
     fj_status (*encode)(const fj_tokenizer *t, void *work, fj_text word, fj_ids *out, fj_err *err);
+    fj_status (*write)(const fj_tokenizer *t, fj_json *out, fj_err *err); /* what open reads, all but "type" */
 } fj_token_model;
 
 extern const fj_token_model *const fj_token_models[];
@@ -163,7 +165,8 @@ fj_status fj_bpe_init(fj_tokenizer *t, const fj_merge *merges, size_t n, const f
 fj_status fj_merges_of_scores(fj_tokenizer *t, const float *scores, const uint8_t *may_merge, fj_merge **out, size_t *n,
                               fj_err *err);
 
-/* What to_gguf asks: NULL when t is no BPE; all merges in the order of their rank. */
+/* What the writers ask: NULL when t is no BPE; all merges in the order of their rank, of equal ones that with the longer left half
+ * first (transformers' order for SentencePiece's scores: convert_slow_tokenizer.py, generate_merges). */
 const fj_bpe_options *fj_bpe_options_of(const fj_tokenizer *t);
 fj_status fj_bpe_merges(const fj_tokenizer *t, fj_arena *arena, fj_merge **out, size_t *n, fj_err *err);
 
@@ -174,8 +177,8 @@ fj_status fj_unigram_init(fj_tokenizer *t, double *scores, const uint8_t *may_us
 
 /* ---- WordPiece, likewise -------------------------------------------------------------------------------------------------------------- */
 
-/* first: what stands before a word's first token in the vocabulary; prefix: before its others. Words of more characters are unknown. */
-fj_status fj_word_piece_init(fj_tokenizer *t, fj_text first, fj_text prefix, int64_t unk, int64_t max_characters, fj_err *err);
+/* prefix: what stands before all but a word's first token in the vocabulary. Words of more characters are unknown. */
+fj_status fj_word_piece_init(fj_tokenizer *t, fj_text prefix, int64_t unk, int64_t max_characters, fj_err *err);
 
 /* ---- added tokens -------------------------------------------------------------------------------------------------------------------- */
 
@@ -227,6 +230,8 @@ struct fj_tokenizer {
     size_t n_added;
     fj_added_set raw, normalized;
     fj_steps normalizer, pre_tokenizer, decoder;
+    fj_json *pipeline;      /* by key of tokenizer.json the parts that were opened, sequences flattened; NULL: none */
+    const char *unwritable; /* why tokenizer.json cannot say it; NULL: it can */
     fj_post post;
     const fj_token_model *kind;
     void *model;
@@ -253,8 +258,16 @@ fj_status fj_tokenizer_set_added(fj_tokenizer *t, const fj_added_token *tokens, 
 /* Sorts the added tokens, normalizes their patterns, leaves the byte map to the model. Once, last. */
 fj_status fj_tokenizer_finish(fj_tokenizer *t, fj_err *err);
 
-/* Opens parts from JSON written in the source: for readers that know a pipeline by name. */
-fj_status fj_open_text(fj_tokenizer *t, const fj_part *const *parts, const char *json, fj_steps *out, fj_err *err);
+/* Opens parts from JSON written in the source, with all keys that Hugging Face asks for: readers that know a pipeline by name. */
+fj_status fj_open_text(fj_tokenizer *t, const fj_part *const *parts, const char *what, const char *json, fj_steps *out,
+                       fj_err *err);
+
+/* The pre-tokenizer that keeps what the expression finds and what lies between as pieces. */
+fj_status fj_open_regex_split(fj_tokenizer *t, const char *regex, fj_err *err);
+
+/* For models' write: a text, or null when data is NULL; the vocabulary as an object {token: id}. NULL without memory. */
+fj_json *fj_text_json(fj_text text);
+fj_json *fj_vocab_json(const fj_tokenizer *t);
 
 /* bos_token and the like of tokenizer_config.json: a text or an object with "content". -1 when absent. */
 int64_t fj_config_token(const fj_tokenizer *t, const fj_json *config, const char *key);

@@ -251,6 +251,24 @@ static fj_status open_model(fj_tokenizer *t, const fj_json *spec, fj_err *err)
                            fj_json_bool(fj_json_get(spec, "byte_fallback"), false), err);
 }
 
-const fj_token_model fj_model_unigram = {
-    .name = "Unigram", .open = open_model, .work_new = work_new, .work_free = work_free, .encode = encode
-};
+static fj_status write_model(const fj_tokenizer *t, fj_json *out, fj_err *err)
+{
+    const unigram *u = t->model;
+    fj_json *vocab = fj_json_new_array();
+    bool ok = vocab && fj_json_set(out, "vocab", vocab) &&
+              fj_json_set(out, "unk_id", u->unk >= 0 ? fj_json_new_int(u->unk) : fj_json_new_null()) &&
+              fj_json_set(out, "byte_fallback", fj_json_new_bool(u->byte_fallback));
+    for (int64_t i = 0; ok && i < t->n_vocab; i++) {
+        fj_json *pair = fj_json_new_array();
+        ok = fj_json_add(vocab, pair) && fj_json_add(pair, fj_text_json(t->vocab_tokens[i])) &&
+             fj_json_add(pair, fj_json_new_real(u->scores[i]));
+    }
+    return ok ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for a vocabulary");
+}
+
+const fj_token_model fj_model_unigram = { .name = "Unigram",
+                                          .open = open_model,
+                                          .work_new = work_new,
+                                          .work_free = work_free,
+                                          .encode = encode,
+                                          .write = write_model };

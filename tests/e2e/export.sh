@@ -60,3 +60,17 @@ echo '{"eos_token_id": [4, 3]}' >talker/generation_config.json # the tokenizer s
 says 0 '' export talker talker.gguf -q
 says 0 '' export talker.gguf talker.back -q
 [ "$(tr -d ' \n' <talker.back/generation_config.json)" = '{"eos_token_id":[2,4,3]}' ]
+
+# a GGUF file's vocabulary and template become the folder's
+[ -e talker.back/tokenizer.json ]
+chat() {
+    says 0 '' run "$1" --chat -p 'Hola, ¿qué  tal? <|im_end|>' --temp 0 --json
+    sed 's/\("prompt_ids": [^]]*\).*/\1/' out # without the times
+}
+chat talker.gguf >wanted
+grep -q '^{"text": "Salud, ñ!", .*"prompt_ids": \[1, ' wanted
+chat talker.back >got
+cmp got wanted
+LC_ALL=C sed 's/gpt2/gptx/' talker.gguf >odd.gguf
+says 0 "odd: written without a tokenizer: the tokenizer 'gptx' (tokenizer.ggml.model) is not supported" export odd.gguf odd
+[ -e odd/model.safetensors ] && [ ! -e odd/tokenizer.json ]
