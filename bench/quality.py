@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Loss of each type, forja's files beside llama.cpp's. quality.py FORJA MODEL WORK [TYPE...]
+"""Loss of each type, forja's files beside llama.cpp's. quality.py FORJA MODEL WORK [WINDOWS [TYPE...]]
 
+WINDOWS of 512 tokens are read of each text, 0 for all.
 MODEL is a GGUF file; its copy in F16 is what both quantize and the base of every KL divergence. `forja eval` measures both files, in
 float32; its conventions are checked first against llama.cpp's own numbers. Prints the rows of docs/performance.md; exit status 1 when
 a file of forja's is further from the base than llama.cpp's by more than two standard errors and 2 %."""
@@ -17,6 +18,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 TEXTS = {"en": HERE.parent / "examples/texts/en.txt", "es": HERE.parent / "examples/texts/es.txt"}
 FORJA, MODEL, WORK = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+WINDOWS = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 TYPES = {"Q8_0": 7, "Q6_K": 18, "Q5_K_M": 17, "Q5_K_S": 16, "Q5_1": 9, "Q5_0": 8, "Q4_K_M": 15, "Q4_K_S": 14, "IQ4_NL": 25, "IQ4_XS": 30,
          "Q4_0": 2, "Q3_K_L": 13, "Q3_K_M": 12, "Q3_K_S": 11, "Q2_K": 10}
 N_CTX = 512
@@ -30,7 +32,7 @@ def forja(*words: str) -> str:
 
 
 def evaluate(model: str, language: str, *options: str) -> dict:
-    return json.loads(forja("eval", model, "--perplexity", str(TEXTS[language]), "--json", *options))
+    return json.loads(forja("eval", model, "--perplexity", str(TEXTS[language]), "--windows", str(WINDOWS), "--json", *options))
 
 
 SILENT = llama_cpp.llama_log_callback(lambda level, text, data: None)
@@ -42,7 +44,7 @@ def llama_perplexity(path: str, text: str) -> tuple:
     ids = llm.tokenize(text.encode(), add_bos=True, special=False)
     vocab = llama_cpp.llama_model_get_vocab(llm._model.model)
     values = []
-    for start in range(0, len(ids) - N_CTX + 1, N_CTX):
+    for start in range(0, len(ids) - N_CTX + 1, N_CTX)[:WINDOWS or None]:
         window = ids[start:start + N_CTX]
         if llama_cpp.llama_vocab_get_add_bos(vocab):
             window[0] = llama_cpp.llama_vocab_bos(vocab)
@@ -76,7 +78,7 @@ def check_conventions(base: str) -> bool:
 def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     llama_cpp.llama_log_set(SILENT, ctypes.c_void_p(0))
-    wide, base, names = str(WORK / "F32.gguf"), str(WORK / "F16.gguf"), sys.argv[4:] or list(TYPES)
+    wide, base, names = str(WORK / "F32.gguf"), str(WORK / "F16.gguf"), sys.argv[5:] or list(TYPES)
     forja("quantize", MODEL, wide, "--type", "F32", "-q")
     forja("quantize", wide, base, "--type", "F16", "-q")
     good = check_conventions(base)

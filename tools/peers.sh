@@ -1,8 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# peers.sh: compares forja's numbers with those of llama.cpp, transformers and PEFT (make peers): bench/peers.py says which.
+# peers.sh: compares forja's numbers with those of llama.cpp, transformers and PEFT (make peers): bench/peers.py says which, and
+# bench/quality.py what each type loses.
 set -eu
 python=$(sh tools/venv.sh)
 model=$(sh tools/model.sh)
 sh tools/build.sh release
-HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error exec "$python" bench/peers.py build/release/forja "$model" build/peers
+export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error
+status=0
+"$python" bench/peers.py build/release/forja "$model" build/peers || status=$?
+"$python" bench/quality.py build/release/forja "$model" build/peers/quality 3 || status=$?
+exit $status
