@@ -123,7 +123,8 @@ static void tell_run(const fj_call *call, const fj_train_run *r, const fj_plan *
                 r->config.model_name_or_path, r->opened.adapter->n, (long long)p->n_trained,
                 (long long)fj_model_parameters(m), share);
     else
-        fj_note(log, "%s: all %lld parameters learn", r->config.model_name_or_path, (long long)p->n_trained);
+        fj_note(log, "%s: %lld of %lld parameters learn (%.2f %%)", r->config.model_name_or_path,
+                (long long)p->n_trained, (long long)fj_model_parameters(m), share);
     fj_note(log, "%lld steps, %lld an epoch, %lld x %lld rows each; %s, rate %.3g %s", (long long)r->n_steps,
             (long long)r->n_windows, (long long)r->config.accumulation, (long long)r->config.batch_size,
             r->config.optim, r->config.learning_rate, r->schedule->name);
@@ -134,7 +135,7 @@ static void tell_run(const fj_call *call, const fj_train_run *r, const fj_plan *
 
 static const char *advice(const fj_train_config *c)
 {
-    if (!strcmp(c->finetuning_type, "full"))
+    if (strcmp(c->finetuning_type, "lora") != 0)
         return "finetuning_type: lora takes far less";
     if (c->disable_gradient_checkpointing)
         return "disable_gradient_checkpointing: false takes less";

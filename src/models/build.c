@@ -54,7 +54,8 @@ fj_value *fj_build_weight(fj_build *b, const fj_weight *w)
 {
     if (!w)
         return NULL;
-    return b->trains_weights ? parameter(b, w, NULL, false, w->shape) : fj_graph_weight(b->g, w);
+    bool learns = b->trains_weights && (!b->learns || b->learns[w - b->m->weights]);
+    return learns ? parameter(b, w, NULL, false, w->shape) : fj_graph_weight(b->g, w);
 }
 
 fj_value *fj_build_lora_half(fj_build *b, const fj_lora *l, bool is_b)

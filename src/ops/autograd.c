@@ -215,17 +215,20 @@ static void mark_read(void *context, fj_value *v, bool is_write)
         ((liveness *)context)->is_read[v->id] = true;
 }
 
-/* Drops repeated nodes that nobody reads, and the forward nodes of losses (their rules do that work). */
+/* Drops repeated nodes that nobody reads, and the forward nodes of losses whose rule does that work (a loss of what does not learn,
+ * the router's term for one, has none). */
 static void drop_dead(diff *d)
 {
     fj_graph *g = d->g;
     liveness live = { calloc((size_t)g->n_values, sizeof(bool)) };
-    bool *keep = calloc((size_t)g->n_nodes, sizeof(bool));
-    fj_assert(live.is_read && keep);
+    bool *keep = calloc((size_t)g->n_nodes, sizeof(bool)), *has_rule = calloc((size_t)d->n_forward + 1, sizeof(bool));
+    fj_assert(live.is_read && keep && has_rule);
     for (int i = g->n_nodes - 1; i >= 0; i--) {
         const fj_node *n = g->nodes[i];
         bool is_repeat = i >= d->n_forward && n->rule < 0 && n->id < d->n_forward;
-        keep[i] = !is_repeat && !(i < d->n_forward && n->op->is_loss);
+        if (n->rule >= 0)
+            has_rule[n->id] = true;
+        keep[i] = !is_repeat && !(i < d->n_forward && n->op->is_loss && has_rule[i]);
         for (int k = 0; is_repeat && k < n->n_out; k++)
             keep[i] |= live.is_read[n->out[k]->id];
         if (keep[i])
@@ -238,6 +241,7 @@ static void drop_dead(diff *d)
     g->n_nodes = n;
     free(live.is_read);
     free(keep);
+    free(has_rule);
 }
 
 static void walk_back(diff *d, bool checkpoint)

@@ -2,9 +2,11 @@
  * See plan.h. */
 #include "plan/plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "train/freeze.h"
 
 /* Sums up. Of what the plan counts only an adapter may have been touched yet (so many bytes), so the rest of what is resident now is the
  * process. */
@@ -21,7 +23,7 @@ fj_status fj_plan_training(const fj_model *m, const fj_trainer_settings *s, int 
 {
     fj_trainer_bytes b = { 0 };
     fj_status st = fj_trainer_plan(m, s, n_threads, k, &b, err);
-    *out = (fj_plan){ .weights = s->adapter ? fj_model_bytes(m) : b.copies,
+    *out = (fj_plan){ .weights = b.frozen + b.copies,
                       .gradients = b.gradients,
                       .optimizer = b.optimizer,
                       .adapters = b.adapters,
@@ -43,6 +45,14 @@ fj_status fj_plan_generating(const fj_model *m, const fj_session_settings *s, bo
     return st;
 }
 
+/* As a run without freeze_ keys chooses, but of what the model has. */
+static fj_status choose_weights(const fj_model *m, bool **out, fj_err *err)
+{
+    fj_freeze_settings s = { .layers = FJ_MIN(m->hp.n_layers, (int64_t)2), .modules = "all" };
+    *out = calloc((size_t)m->n_weights, sizeof **out);
+    return *out ? fj_freeze_choose(m, &s, *out, err) : fj_fail(err, FJ_ERR_MEMORY, "no memory for a choice of weights");
+}
+
 static fj_status plan_tuning(const fj_model *m, const fj_plan_wanted *w, int n_threads, const fj_kernels *k,
                              fj_plan *out, fj_err *err)
 {
@@ -50,8 +60,12 @@ static fj_status plan_tuning(const fj_model *m, const fj_plan_wanted *w, int n_t
     int64_t rank = w->rank ? w->rank : 8;
     fj_adapter *adapter = NULL;
     fj_lora_settings lora = { .target = "all", .rank = rank, .alpha = 2 * (double)rank, .is_planned = true };
-    fj_status st = !strcmp(w->method, "lora") ? fj_adapter_new(m, &lora, &adapter, err) : FJ_OK;
+    bool *learns = NULL;
+    fj_status st = !strcmp(w->method, "lora")     ? fj_adapter_new(m, &lora, &adapter, err)
+                   : !strcmp(w->method, "freeze") ? choose_weights(m, &learns, err)
+                                                  : FJ_OK;
     fj_trainer_settings t = { .adapter = adapter,
+                              .learns = learns,
                               .has_optimizer = true,
                               .checkpointing = !w->keeps_activations,
                               .bf16 = w->bf16,
@@ -65,6 +79,7 @@ static fj_status plan_tuning(const fj_model *m, const fj_plan_wanted *w, int n_t
     if (!st)
         st = fj_plan_training(m, &t, n_threads, k, out, err);
     fj_adapter_free(adapter);
+    free(learns);
     return st;
 }
 

@@ -10,7 +10,7 @@
 
 /* Bytes. */
 typedef struct fj_plan {
-    size_t weights;     /* as they are resident: mapped, repacked, or the private f32 copies of full tuning */
+    size_t weights;     /* as they are resident: mapped, repacked, or private f32 copies of those that learn */
     size_t gradients, optimizer, adapters;
     size_t activations; /* the step arena with the workers' scratch */
     size_t kv;          /* the cache of keys and values */
@@ -22,7 +22,7 @@ typedef struct fj_plan {
 
 /* What is to be planned, as people ask for it. */
 typedef struct fj_plan_wanted {
-    const char *method; /* run, lora, full */
+    const char *method; /* run, lora, full, freeze (the last two blocks) */
     int64_t length;     /* tokens of a row; 0: 4096 to run, 2048 to train, at most the model's own */
     int64_t batch, rank; /* 0: 1 and 8 */
     bool keeps_activations, bf16, no_repack;

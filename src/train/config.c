@@ -235,7 +235,7 @@ static void settle(reader *r)
     if (isnan(c->learning_rate)) {
         bool is_lora = !strcmp(c->finetuning_type, "lora");
         c->learning_rate = is_lora ? 1e-4 : 1e-5;
-        settled(r, &c->learning_rate, is_lora ? "default of lora" : "default of full");
+        settled(r, &c->learning_rate, fj_arena_printf(r->arena, "default of %s", c->finetuning_type));
     }
     if (isnan(c->lora_alpha)) {
         c->lora_alpha = 2 * (double)c->lora_rank;

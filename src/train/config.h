@@ -13,13 +13,15 @@
 #include "base/str.h"
 
 /* Text is NULL when absent. Names are LLaMA-Factory's; defaults too, but for: template (the model's own), learning_rate (1e-4 for
- * lora, 1e-5 for full), on_long_rows (refuse), packing (block-diagonal). */
+ * lora, 1e-5 else), on_long_rows (refuse), packing (block-diagonal). */
 typedef struct fj_train_config {
     const char *model_name_or_path, *adapter_name_or_path, *output_dir;
     const char *stage, *finetuning_type;
     const char *quantization_type;
     int64_t quantization_bit; /* FJ_NOT_GIVEN: the base as it is */
     bool double_quantization;
+    const char *freeze_trainable_modules, *freeze_extra_modules;
+    int64_t freeze_trainable_layers;
     const char *lora_target;
     int64_t lora_rank;
     double lora_alpha, lora_dropout, loraplus_lr_ratio;

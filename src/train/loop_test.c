@@ -22,6 +22,8 @@ typedef struct recorded {
 static const recorded runs[] = {
     { "full", "model.safetensors", NULL, 2e-3, "base" },
     { "full-accumulate", "model.safetensors", NULL, 2e-3, "base" },
+    { "freeze", "model.safetensors", NULL, 2e-3, "base" },
+    { "freeze-parts", "model.safetensors", NULL, 2e-3, "base" },
     { "lora", "adapter_model.safetensors", "lora-init", 1e-2, "base" },
     { "lora-targets", "adapter_model.safetensors", "lora-targets-init", 4 * 3e-3, "base" },
     { "moe-full", "model.safetensors", NULL, 2e-3, "base-mixtral" },
@@ -181,20 +183,55 @@ TEST(packed_rows_train_as_separate_ones)
     free(one);
 }
 
+/* The routers' loss counts when nothing that learns changes it; what does not learn stays. */
+TEST(a_run_of_the_head_alone_logs_the_router_term_and_leaves_the_rest)
+{
+    static const char *const head[] = { "max_steps=2", "finetuning_type=freeze", "freeze_trainable_layers=0",
+                                        "freeze_extra_modules=lm_head" };
+    static const char *const all[] = { "max_steps=2" };
+    fj_err err = { 0 };
+    fj_source *before = NULL, *after = NULL;
+    fj_train_step a[2], b[2];
+    run_file("moe-full", "base-mixtral", head, FJ_LEN(head), "head", a, 2);
+    run_file("moe-full", "base-mixtral", all, FJ_LEN(all), "whole", b, 2);
+    CHECK(a[0].loss == b[0].loss && a[0].grad_norm < b[0].grad_norm && a[1].loss > b[1].loss);
+    char *base = golden("base-mixtral/model.safetensors");
+    CHECK_OK(fj_safetensors_open_file(base, NULL, &before, &err));
+    CHECK_OK(fj_safetensors_open_file(test_temporary("loop-head/model.safetensors"), NULL, &after, &err));
+    for (size_t i = 0; i < before->count(before); i++) {
+        const fj_tensor *w = before->at(before, i), *now = after->find(after, w->name);
+        CHECK(now && now->bytes == w->bytes);
+        CHECK(!memcmp(now->data, w->data, w->bytes) == (strcmp(w->name, "lm_head.weight") != 0));
+    }
+    before->close(before);
+    after->close(after);
+    CHECK_OK(fj_remove_tree(test_temporary("loop-head"), &err));
+    CHECK_OK(fj_remove_tree(test_temporary("loop-whole"), &err));
+    free(base);
+}
+
 /* Adapters of experts and the router term too. */
 TEST(checkpointed_layers_give_the_same_bits)
 {
     static const char *const kept[] = { "disable_gradient_checkpointing=true", "max_steps=3" };
     static const char *const again[] = { "disable_gradient_checkpointing=false", "max_steps=3" };
-    static const char *const names[][2] = { { "lora", "base" }, { "moe-lora", "base-mixtral" } };
-    for (size_t i = 0; i < FJ_LEN(names); i++) {
+    static const struct {
+        const char *yaml, *base, *result;
+    } cases[] = { { "lora", "base", "adapter_model.safetensors" },
+                  { "moe-lora", "base-mixtral", "adapter_model.safetensors" },
+                  { "freeze-parts", "base", "model.safetensors" } };
+    for (size_t i = 0; i < FJ_LEN(cases); i++) {
         fj_err err = { 0 };
         fj_train_step s[3];
         fj_str a = { 0 }, b = { 0 };
-        run_file(names[i][0], names[i][1], kept, FJ_LEN(kept), "kept", s, 3);
-        run_file(names[i][0], names[i][1], again, FJ_LEN(again), "again", s, 3);
-        CHECK_OK(fj_file_read(test_temporary("loop-kept/adapter_model.safetensors"), 1 << 24, &a, &err));
-        CHECK_OK(fj_file_read(test_temporary("loop-again/adapter_model.safetensors"), 1 << 24, &b, &err));
+        run_file(cases[i].yaml, cases[i].base, kept, FJ_LEN(kept), "kept", s, 3);
+        run_file(cases[i].yaml, cases[i].base, again, FJ_LEN(again), "again", s, 3);
+        char *one = fj_path_join(test_temporary("loop-kept"), cases[i].result);
+        char *two = fj_path_join(test_temporary("loop-again"), cases[i].result);
+        CHECK_OK(fj_file_read(one, 1 << 24, &a, &err));
+        CHECK_OK(fj_file_read(two, 1 << 24, &b, &err));
+        free(one);
+        free(two);
         CHECK(a.len == b.len && a.len > 1000 && !memcmp(a.data, b.data, a.len));
         CHECK_OK(fj_remove_tree(test_temporary("loop-kept"), &err));
         CHECK_OK(fj_remove_tree(test_temporary("loop-again"), &err));

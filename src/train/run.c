@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/map.h"
+#include "train/freeze.h"
 
 /* ---- model and adapter ---------------------------------------------------------------------------------------------------------------- */
 
@@ -50,6 +51,18 @@ static fj_status new_adapter(fj_train_run *r, fj_err *err)
     return r->adapter_config ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory for adapter_config.json");
 }
 
+static fj_status choose_weights(fj_train_run *r, fj_err *err)
+{
+    const fj_train_config *c = &r->config;
+    const fj_model *m = r->opened.model;
+    fj_freeze_settings s = { .layers = c->freeze_trainable_layers,
+                             .modules = c->freeze_trainable_modules,
+                             .extra = c->freeze_extra_modules };
+    r->learns = fj_arena_array(r->arena, (size_t)m->n_weights, sizeof *r->learns);
+    return r->learns ? fj_freeze_choose(m, &s, r->learns, err)
+                     : fj_fail(err, FJ_ERR_MEMORY, "no memory for a choice of weights");
+}
+
 /* quantization_bit: weights of 16 or 32 bits become fewer. They are counted so from here on, and made when the run begins. */
 static fj_status quantize(fj_train_run *r, fj_log *log, fj_err *err)
 {
@@ -81,6 +94,8 @@ static fj_status open_model(fj_train_run *r, fj_log *log, fj_err *err)
         st = quantize(r, log, err);
     if (!st)
         st = hash_model(r->opened.model, r->model_hash, err);
+    if (!st && !strcmp(c->finetuning_type, "freeze"))
+        return choose_weights(r, err);
     if (st || strcmp(c->finetuning_type, "lora") != 0)
         return st;
     if (!r->opened.adapter)
@@ -191,6 +206,7 @@ static fj_status settle(fj_train_run *r, fj_err *err)
         return fj_fail(err, FJ_ERR_USAGE, "num_train_epochs: %g and %lld steps an epoch: nothing to do",
                        c->num_train_epochs, (long long)r->n_windows);
     r->settings = (fj_trainer_settings){ .adapter = r->opened.adapter,
+                                         .learns = r->learns,
                                          .has_optimizer = true,
                                          .checkpointing = !c->disable_gradient_checkpointing,
                                          .bf16 = c->bf16,

@@ -13,7 +13,8 @@
 typedef struct fj_train_run {
     fj_arena *arena;
     fj_train_config config;
-    fj_opened opened;        /* opened.adapter: the one that learns, NULL for full tuning */
+    fj_opened opened;        /* opened.adapter: the one that learns, NULL when weights do */
+    bool *learns;            /* which weights do, of finetuning_type: freeze; NULL: all, or none */
     fj_json *adapter_config; /* adapter_config.json to write beside it */
     fj_dataset *data, *eval_data;
     const fj_row *eval_rows; /* of val_size or of eval_dataset; n_eval 0: no evaluation */

@@ -30,7 +30,14 @@ const fj_option fj_train_keys[] = {
     { "eval_dataset", "NAMES", FJ_OPT_TEXT, AT(eval_dataset), NULL, "rows for evaluation only", 0, 0, 0 },
     { "eval_steps", "N", FJ_OPT_INT, AT(eval_steps), NULL, "steps between evaluations", 1, LARGE, 0 },
     { "eval_strategy", "WHEN", FJ_OPT_TEXT, AT(eval_strategy), "no", "when to evaluate", 0, 0, 0, "no|steps|epoch" },
-    { "finetuning_type", "TYPE", FJ_OPT_TEXT, AT(finetuning_type), "lora", "what learns", 0, 0, 0, "lora|full" },
+    { "finetuning_type", "TYPE", FJ_OPT_TEXT, AT(finetuning_type), "lora", "what learns", 0, 0, 0,
+      "lora|full|freeze" },
+    { "freeze_extra_modules", "NAMES", FJ_OPT_TEXT, AT(freeze_extra_modules), NULL,
+      "with freeze: what learns outside of blocks: embed_tokens,norm,…; norm takes those of all blocks too", 0, 0, 0 },
+    { "freeze_trainable_layers", "N", FJ_OPT_INT, AT(freeze_trainable_layers), "2",
+      "with freeze: the last N blocks learn; -N: the first", -LARGE, LARGE, 0 },
+    { "freeze_trainable_modules", "NAMES", FJ_OPT_TEXT, AT(freeze_trainable_modules), "all",
+      "with freeze: which parts of them: all, or mlp,self_attn,…", 0, 0, 0 },
     { "gradient_accumulation_steps", "N", FJ_OPT_INT, AT(accumulation), "1", "micro-batches of a step", 1, 1 << 20, 0 },
     { "learning_rate", "X", FJ_OPT_REAL, AT(learning_rate), NULL, "highest rate of the schedule", 0, 1000, 0 },
     { "logging_steps", "N", FJ_OPT_INT, AT(logging_steps), "1",
@@ -93,7 +100,6 @@ const fj_option fj_train_keys[] = {
     { 0 },
 };
 
-#define FREEZE   "finetuning_type is lora or full"
 #define ADAMW    "optim: adamw_torch is what there is"
 #define STAGES   "stages are sft and pt"
 #define GENERATE "generation is forja run's, with flags of the same names"
@@ -197,11 +203,8 @@ const fj_known_key fj_known_keys[] = {
     { "eaft_alpha", "1" },
     { "fp16", "false", "bf16: true takes 16-bit products" },
     { "fp8", "false" },
-    { "freeze_extra_modules", NULL, FREEZE },
     { "freeze_language_model", "false" },
     { "freeze_multi_modal_projector", "true" },
-    { "freeze_trainable_layers", "2", FREEZE },
-    { "freeze_trainable_modules", "all", FREEZE },
     { "freeze_vision_tower", "true" },
     { "label_smoothing_factor", "0" },
     { "loraplus_lr_embedding", "1e-6" },
@@ -218,7 +221,7 @@ const fj_known_key fj_known_keys[] = {
     { "use_dft_loss", "false" },
     { "use_dora", "false", "use_rslora: true is supported" },
     { "use_eaft_loss", "false" },
-    { "use_llama_pro", "false", FREEZE },
+    { "use_llama_pro", "false", "freeze_trainable_layers takes the last or the first blocks" },
     /* preference and reward */
     { "dpo_label_smoothing", "0", STAGES },
     { "kto_chosen_weight", "1", STAGES },

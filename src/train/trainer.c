@@ -49,6 +49,7 @@ static fj_status build_loss(const fj_model *m, const fj_trainer_settings *s, boo
                        .adapter = s->adapter,
                        .trains_adapter = s->adapter != NULL,
                        .trains_weights = s->adapter == NULL,
+                       .learns = s->learns,
                        .dropout_scale = is_training,
                        .wants_balance = is_training && s->balance > 0 };
     fj_build_sizes sizes = { .rows = s->capacity.tokens,
@@ -100,7 +101,7 @@ static fj_status check_method(const fj_model *m, const fj_trainer_settings *s, f
         (void)fj_fail(err, FJ_ERR_USAGE, "moe_aux_loss_coef is %g, but this model has no experts", s->balance);
         return fj_hint(err, "leave the key out: only mixtures of experts have a router to keep even");
     }
-    for (int i = 0; s->has_optimizer && !s->adapter && i < m->n_weights; i++)
+    for (int i = 0; s->has_optimizer && !s->adapter && !s->learns && i < m->n_weights; i++)
         if (m->weights[i].dtype->is_quantized) {
             (void)fj_fail(err, FJ_ERR_USAGE, "full tuning needs 16 or 32-bit weights, '%s' is %s", m->weights[i].name,
                           m->weights[i].dtype->name);
@@ -142,18 +143,30 @@ static size_t padded(const fj_value *v)
     return ((size_t)fj_shape_count(&v->shape) * sizeof(float) + 63) / 64 * 64;
 }
 
+static size_t stored_bytes(const fj_weight *w)
+{
+    size_t bytes = 0;
+    bool ok = fj_dtype_bytes(w->dtype, fj_shape_count(&w->shape), &bytes);
+    fj_assert(ok);
+    return bytes;
+}
+
 static fj_trainer_bytes bytes_of(const fj_trainer *t, int n_threads)
 {
-    fj_trainer_bytes r = { .activations = t->arena_bytes + t->scratch_bytes * (size_t)n_threads };
+    fj_trainer_bytes r = { .activations = t->arena_bytes + t->scratch_bytes * (size_t)n_threads,
+                           .frozen = fj_model_bytes(t->m) };
     for (int i = 0; i < t->step.b.n_params; i++) {
-        size_t bytes = padded(t->step.b.params[i].value);
-        if (t->s.adapter)
+        const fj_parameter *p = &t->step.b.params[i];
+        size_t bytes = padded(p->value);
+        if (p->lora) {
             r.adapters += bytes;
-        else
+        } else {
             r.copies += bytes;
+            r.frozen -= stored_bytes(p->weight);
+        }
         r.gradients += bytes;
         r.optimizer += t->s.has_optimizer ? 2 * bytes : 0;
-        r.n_trained += fj_shape_count(&t->step.b.params[i].value->shape);
+        r.n_trained += fj_shape_count(&p->value->shape);
     }
     return r;
 }
@@ -186,7 +199,7 @@ fj_status fj_trainer_plan(const fj_model *m, const fj_trainer_settings *s, int n
     return st;
 }
 
-/* Private f32 copies of all weights; the mapped pages are given back one tensor after the other. */
+/* Private f32 copies of the weights that learn; the mapped pages are given back one tensor after the other. */
 static void copy_weights(fj_trainer *t)
 {
     size_t at = 0;

@@ -11,7 +11,9 @@
 typedef struct fj_trainer fj_trainer;
 
 typedef struct fj_trainer_settings {
-    fj_adapter *adapter;      /* its pairs learn, in place; NULL: all weights learn, in private f32 copies */
+    fj_adapter *adapter;      /* its pairs learn, in place; NULL: weights learn, in private f32 copies */
+    const bool *learns;       /* of each weight of the model, without an adapter: whether it learns. The others stay as they are stored;
+                                 outlives the trainer. NULL: all do */
     bool        has_optimizer; /* false: gradients only (probe grads), then by the values of quantized weights too */
     bool        checkpointing; /* layers are recomputed in the backward pass */
     bool        bf16;
@@ -26,7 +28,8 @@ typedef struct fj_trainer_settings {
 
 /* What a run takes, from shapes alone: the sizes that fj_trainer_open allocates. */
 typedef struct fj_trainer_bytes {
-    size_t copies;      /* private f32 weights (full tuning) */
+    size_t frozen;      /* weights that stay as they are stored */
+    size_t copies;      /* private f32 weights */
     size_t adapters, gradients, optimizer;
     size_t activations; /* the step arena with the workers' scratch */
     int64_t n_trained;  /* parameters */

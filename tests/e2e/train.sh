@@ -48,8 +48,8 @@ says() { # exit code, what standard error holds, arguments
     [ "$code" = 0 ] || [ "$(grep -c 'error:' err.txt)" = 1 ] || { cat err.txt; fail "forja $*: not one line of error"; }
 }
 
-# One SHA-256 for 1, 2, 3 threads, LoRA and full.
-for method in lora full; do
+# One SHA-256 for 1, 2, 3 threads.
+for method in lora freeze full; do
     for threads in 1 2 3; do
         says 0 'done: 20 steps' train lora.yaml finetuning_type=$method output_dir=$method-$threads -t $threads
     done
@@ -89,6 +89,14 @@ for seed in 1 2 3; do
 done
 [ $killed -gt 0 ] || fail "no run was killed: the test shows nothing"
 
+# The same from a checkpoint of freeze tuning.
+mkdir goes-on
+cp -r freeze-1/checkpoint-6 freeze-1/metrics.jsonl goes-on
+says 0 'going on from goes-on/checkpoint-6' train lora.yaml finetuning_type=freeze output_dir=goes-on resume_from_checkpoint=true
+[ "$(sum goes-on/model.safetensors)" = "$(sum freeze-1/model.safetensors)" ] || fail "freeze: going on gave other bits"
+says 2 'made with freeze_trainable_layers: 2, the run says 1' train lora.yaml finetuning_type=freeze output_dir=goes-on \
+    resume_from_checkpoint=true freeze_trainable_layers=1
+
 # Ctrl-C keeps what is done; a second run ends it.
 "$FORJA" train lora.yaml output_dir=stopped max_steps=2000 save_steps=100000 >/dev/null 2>err.txt &
 pid=$!
@@ -120,6 +128,8 @@ says 2 'did you mean lora_rank?' train lora.yaml lora_rnk=2
 says 2 'no.yaml' train no.yaml
 says 1 'longer than cutoff_len' train lora.yaml output_dir=x cutoff_len=8
 says 2 'this model has no experts' train lora.yaml output_dir=x moe_aux_loss_coef=0.01
+says 2 'did you mean mlp?' train lora.yaml output_dir=x finetuning_type=freeze freeze_trainable_modules=mpl
+says 2 'freeze_trainable_layers is -9, this model has' train lora.yaml output_dir=x finetuning_type=freeze freeze_trainable_layers=-9
 says 2 "lora_target 'q_prj'" train lora.yaml output_dir=x lora_target=q_prj
 echo '{"input_ids":[1,2,3],"labels":[1,2]}' >bad.jsonl
 says 1 'bad.jsonl' train lora.yaml output_dir=x dataset=bad.jsonl

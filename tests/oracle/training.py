@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/training anew: a tiny llama, tokenized rows, and recorded runs of transformers and PEFT over them.
 
-    python tests/oracle/training.py [--out DIR] [--seed N] [--twins]
+    python -P tests/oracle/training.py [--out DIR] [--seed N] [--twins]
 
 Each run has NAME.yaml (what forja is given), NAME.json (loss, gradient norm and learning rate of every step) and NAME.safetensors (what
-was trained, as it ended). The loop below is transformers' Trainer's arithmetic, written out: the token-mean loss over the whole
+was trained, as it ended; of freeze the whole model). The loop below is transformers' Trainer's arithmetic, written out: the token-mean loss over the whole
 window, torch's AdamW, the clipping of torch.nn.utils, the schedules of transformers.optimization. Everything is float32 on one thread.
 
 Runs of mixtures have a router term, transformers' load_balancing_loss_func over the real tokens of a padded micro-batch, weighed by its share
@@ -86,6 +86,11 @@ RUNS = {
     "lora-targets": dict(finetuning_type="lora", lora_rank=3, lora_alpha=8, lora_target="q_proj,v_proj,down_proj",
                          loraplus_lr_ratio=4.0, use_rslora=True, learning_rate=3e-3, lr_scheduler_type="constant",
                          per_device_train_batch_size=2, gradient_accumulation_steps=2, max_grad_norm=0.5),
+    "freeze": dict(finetuning_type="freeze", freeze_trainable_layers=1, learning_rate=2e-3, lr_scheduler_type="constant",
+                   per_device_train_batch_size=4),
+    "freeze-parts": dict(finetuning_type="freeze", freeze_trainable_layers=-1, freeze_trainable_modules="mlp,input_layernorm",
+                         freeze_extra_modules="norm,lm_head", learning_rate=2e-3, lr_scheduler_type="linear", weight_decay=0.05,
+                         per_device_train_batch_size=2, gradient_accumulation_steps=2),
 }
 
 
@@ -115,6 +120,12 @@ MOE_TWINS = {
     "twin-jamba": MOE_RUNS["moe-full"] | dict(base="base-jamba"),
     "twin-jamba-lora": MOE_RUNS["moe-lora"] | dict(base="base-jamba", lora_target="o_proj,gate_proj,down_proj"),
     "twin-jetmoe": MOE_RUNS["moe-full"] | dict(base="base-jetmoe"),
+    "twin-freeze": MOE_RUNS["moe-full"] | dict(base="base-mixtral3", finetuning_type="freeze", freeze_trainable_layers=-2),
+    "twin-freeze-jamba": MOE_RUNS["moe-full"] | dict(base="base-jamba", finetuning_type="freeze", freeze_trainable_layers=3),
+    "twin-freeze-mamba": MOE_RUNS["moe-full"] | dict(base="base-jamba", finetuning_type="freeze", freeze_trainable_layers=-1,
+                                                     freeze_trainable_modules="mamba"),
+    "twin-freeze-head": MOE_RUNS["moe-full"] | dict(base="base-mixtral", finetuning_type="freeze", freeze_trainable_layers=0,
+                                                    freeze_extra_modules="lm_head"),
 }
 
 
@@ -207,7 +218,9 @@ def mixture_loss(call, config, micros, n_targets, coefficient):
 def record_mixture(out, name, run, rows, seed):
     model = transformers.AutoModelForCausalLM.from_pretrained(out / run["base"], dtype=torch.float32, attn_implementation="eager")
     model.config._experts_implementation = "eager"
-    call, trained = model, list(model.parameters())
+    if run["finetuning_type"] == "freeze":
+        freeze(model, run)
+    call, trained = model, [p for p in model.parameters() if p.requires_grad]
     if run["finetuning_type"] == "lora":
         call = Merged(model, run, seed)
         trained = list(call.tensors().values())
@@ -255,6 +268,17 @@ def make_lora(model, run, seed):
     return model
 
 
+def freeze(model, run):
+    """Turns off what does not learn: by substring of the parameters' names, as LLaMA-Factory has it."""
+    n, layers = run["freeze_trainable_layers"], model.config.num_hidden_layers
+    chosen = range(layers - n, layers) if n > 0 else range(-n)
+    modules = run.get("freeze_trainable_modules", "all").split(",")
+    learns = [f".{i}.{'' if m == 'all' else m}" for i in chosen for m in modules]
+    learns += [m for m in run.get("freeze_extra_modules", "").split(",") if m]
+    for name, p in model.named_parameters():
+        p.requires_grad_(any(part in name for part in learns))
+
+
 def groups(model, run):
     """Tensors of two dimensions decay; lora_B has its own rate."""
     by = {}
@@ -283,6 +307,8 @@ def record(out, name, run, rows, seed):
         config = json.loads(path.read_text())
         config["base_model_name_or_path"] = "base"
         path.write_text(json.dumps(config, indent=1) + "\n")
+    if run["finetuning_type"] == "freeze":
+        freeze(model, run)
     model.train()
     optimizer = torch.optim.AdamW(groups(model, run), betas=(0.9, 0.999), eps=1e-8)
     warmup = run.get("warmup_steps", 0)
@@ -304,7 +330,8 @@ def record(out, name, run, rows, seed):
         optimizer.step()
         if schedule:
             schedule.step()
-    final = {k.replace(".default", ""): p.detach().clone() for k, p in model.named_parameters() if p.requires_grad}
+    final = {k.replace(".default", ""): p.detach().clone() for k, p in model.named_parameters()
+             if p.requires_grad or run["finetuning_type"] == "freeze"}
     save_file(final, out / f"{name}.safetensors")
     write_run(out, name, run, steps)
 
