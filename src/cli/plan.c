@@ -26,7 +26,7 @@ static const fj_option options[] = {
       "folder, .gguf file or name of the catalogue (no weights are needed); or a run's YAML: that very run", 0, 0, 0 },
     { "KEY=VALUE", NULL, FJ_OPT_REST, offsetof(settings, overrides), NULL, "keys that replace the YAML's", 0, 0, 0 },
     { "method", "NAME", FJ_OPT_TEXT, offsetof(settings, method), "run", "what is done with the model", 0, 0, 0,
-      "run|lora|freeze|full" },
+      "run|lora|freeze|full|full_bf16" },
     { "bits", "N", FJ_OPT_INT, offsetof(settings, bits), NULL, "as if its weights had 32, 16, 8, 6, 5, 4, 3 or 2 bits",
       2, 32, 0 },
     { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), NULL,
@@ -229,7 +229,7 @@ static fj_status print_plan(const fj_call *call, const fj_plan *p, fj_err *err)
     return FJ_OK;
 }
 
-static const char *const methods[] = { "run", "lora", "freeze", "full" };
+static const char *const methods[] = { "run", "lora", "freeze", "full_bf16", "full" };
 
 /* One cell: full tuning needs 16 bits at least. */
 static fj_status plan_cell(const fj_call *call, const planned *p, size_t width, const char *method, fj_plan *out,
@@ -237,7 +237,7 @@ static fj_status plan_cell(const fj_call *call, const planned *p, size_t width, 
 {
     fj_model *m = NULL;
     *out = (fj_plan){ 0 };
-    if (!strcmp(method, "full") && widths[width].bits < 16)
+    if (!strncmp(method, "full", 4) && widths[width].bits < 16)
         return FJ_OK;
     fj_status st = fj_plan_model(p->config, fj_recipe_by_name(widths[width].recipe), &m, err);
     if (!st)
@@ -248,8 +248,8 @@ static fj_status plan_cell(const fj_call *call, const planned *p, size_t width, 
 
 static fj_status print_table(const fj_call *call, const planned *p, fj_err *err)
 {
-    static const char *const titles[] = { "bits", "type", "run", "lora", "freeze", "full", NULL };
-    fj_table t = { .titles = titles, .align = "rlrrrr" };
+    static const char *const titles[] = { "bits", "type", "run", "lora", "freeze", "full_bf16", "full", NULL };
+    fj_table t = { .titles = titles, .align = "rlrrrrr" };
     fj_json *rows = fj_json_new_array();
     fj_str text = { 0 };
     fj_status st = FJ_OK;

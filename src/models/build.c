@@ -44,9 +44,10 @@ static fj_value *parameter(fj_build *b, const fj_weight *w, const fj_lora *l, bo
         b->cap_params = cap;
     }
     fj_parameter *p = &b->params[b->n_params++];
-    *p = (fj_parameter){
-        .value = fj_graph_parameter(b->g, w ? w->name : l->weight->name, shape), .weight = w, .lora = l, .is_b = is_b
-    };
+    const char *name = w ? w->name : l->weight->name;
+    *p = (fj_parameter){ .weight = w, .lora = l, .is_b = is_b };
+    p->value = b->trains_bf16 ? fj_graph_parameter_bf16(b->g, name, shape, shape.rank == 1 || w->role->is_f32)
+                              : fj_graph_parameter(b->g, name, shape);
     return p->value;
 }
 

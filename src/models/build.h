@@ -27,6 +27,7 @@ struct fj_build {
     const fj_model *m;
     const fj_adapter *adapter; /* low-rank paths to hang on; NULL for none */
     bool  trains_adapter, trains_weights;
+    bool  trains_bf16;         /* the weights that learn, and their gradients, in bf16 */
     const bool *learns;        /* with trains_weights: of each weight of the model, whether it does; NULL: all */
     bool  is_cached;           /* attention over the cache, else over the pass */
     /* inputs, external; made by fj_build_start */

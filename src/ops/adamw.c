@@ -40,5 +40,5 @@ void fj_adamw(fj_graph *g, fj_value *param, fj_value *m, fj_value *v, const fj_a
 {
     fj_value *in[] = { param, m, v };
     double attr[] = { s->beta1, s->beta2, s->eps, s->weight_decay, lr_factor };
-    (void)fj_graph_add(g, &fj_op_adamw, in, 3, 0, attr, 5, NULL);
+    (void)fj_graph_add(g, param->grad->dtype == &fj_bf16 ? &fj_op_adamw_bf16 : &fj_op_adamw, in, 3, 0, attr, 5, NULL);
 }

@@ -5,7 +5,8 @@
  * gradient shares the storage, unless somebody would add to it while another sharer still has to be read (parallel blocks).
  * With checkpointing a layer's forward nodes are repeated in front of its gradient nodes, which then read the copies; copies
  * that no gradient reads are dropped (the last product of a block, for one). A copy keeps the id of the node that it repeats, so
- * that its random numbers are the same. Without checkpointing the same is done for cheap operations alone (norms, the gate's
+ * that its random numbers are the same. The gradient of a parameter that learns in 16 bits is summed like any value's and rounded
+ * into its own place behind the last rule that adds to it. Without checkpointing the same is done for cheap operations alone (norms, the gate's
  * product): their results would be half of what a layer keeps, and cost a fiftieth of its time. */
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@ typedef struct diff {
     fj_node **copied;      /* by forward node index: the node that gradients read (itself without checkpointing) */
     int *maker;            /* by value id: index of the forward node that makes it, -1 for none */
     int *last_user;        /* by value id: last forward node that reads it */
+    int *first_user;       /* by value id: the first */
+    fj_value **kept;       /* by value id: a parameter's gradient in 16 bits, until it is rounded into */
     int *user_before_last; /* the one before that: for the node that is being passed through */
     int n_known;           /* values that existed before differentiating */
 } diff;
@@ -26,7 +29,7 @@ typedef struct diff {
 static void note_users(diff *d)
 {
     for (int v = 0; v < d->n_known; v++)
-        d->maker[v] = d->last_user[v] = d->user_before_last[v] = -1;
+        d->maker[v] = d->last_user[v] = d->user_before_last[v] = d->first_user[v] = -1;
     for (int i = 0; i < d->n_forward; i++) {
         const fj_node *n = d->g->nodes[i];
         for (int k = 0; k < n->n_out; k++)
@@ -35,6 +38,8 @@ static void note_users(diff *d)
             if (!n->in[k])
                 continue;
             int id = n->in[k]->id;
+            if (d->first_user[id] < 0)
+                d->first_user[id] = i;
             if (d->last_user[id] != i)
                 d->user_before_last[id] = d->last_user[id];
             d->last_user[id] = i;
@@ -244,6 +249,39 @@ static void drop_dead(diff *d)
     free(has_rule);
 }
 
+/* A parameter that learns in 16 bits has, while rules add to it, a gradient in f32 like other values. */
+static void set_aside(diff *d)
+{
+    for (int v = 0; v < d->n_known; v++) {
+        fj_value *of = d->g->values[v];
+        if (!of->grad || of->grad->dtype == &fj_f32)
+            continue;
+        d->kept[v] = of->grad;
+        of->grad = NULL;
+    }
+}
+
+/* Node i is the last whose rules may have added to what it reads first. */
+static void round_gradients(diff *d, const fj_node *n, int i)
+{
+    for (int k = 0; k < n->n_in; k++) {
+        fj_value *v = n->in[k];
+        if (!v || !d->kept[v->id] || d->first_user[v->id] != i)
+            continue;
+        if (v->grad)
+            fj_round_gradient(d->g, v->grad, d->kept[v->id]);
+        v->grad = d->kept[v->id];
+        d->kept[v->id] = NULL;
+    }
+}
+
+static void apply_rules(diff *d, fj_node *n, int i)
+{
+    for (int r = 0; has_incoming(n) && r < FJ_MAX_RULES; r++)
+        if (n->op->backward[r].gives)
+            apply_rule(d, n, i, r);
+}
+
 static void walk_back(diff *d, bool checkpoint)
 {
     for (int i = d->n_forward - 1; i >= 0; i--) {
@@ -255,11 +293,8 @@ static void walk_back(diff *d, bool checkpoint)
             repeat_layer(d, i0, i + 1, checkpoint);
         }
         fj_node *n = d->g->nodes[i];
-        if (!has_incoming(n))
-            continue;
-        for (int r = 0; r < FJ_MAX_RULES; r++)
-            if (n->op->backward[r].gives)
-                apply_rule(d, n, i, r);
+        apply_rules(d, n, i);
+        round_gradients(d, n, i);
     }
 }
 
@@ -271,16 +306,20 @@ void fj_graph_differentiate(fj_graph *g, bool checkpoint)
     g->layer = -1;
     d.copy = calloc((size_t)g->n_values, sizeof *d.copy);
     d.copied = calloc((size_t)g->n_nodes, sizeof *d.copied);
-    d.maker = calloc(3 * (size_t)g->n_values, sizeof *d.maker);
-    fj_assert(d.copy && d.copied && d.maker);
+    d.kept = calloc((size_t)g->n_values, sizeof *d.kept);
+    d.maker = calloc(4 * (size_t)g->n_values, sizeof *d.maker);
+    fj_assert(d.copy && d.copied && d.kept && d.maker);
     d.last_user = d.maker + g->n_values;
     d.user_before_last = d.last_user + g->n_values;
+    d.first_user = d.user_before_last + g->n_values;
     for (int i = 0; i < g->n_nodes; i++)
         d.copied[i] = g->nodes[i];
     note_users(&d);
+    set_aside(&d);
     walk_back(&d, checkpoint);
     drop_dead(&d);
     free(d.copy);
     free(d.copied);
+    free(d.kept);
     free(d.maker);
 }

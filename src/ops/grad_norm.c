@@ -6,7 +6,7 @@
 
 #include "ops/graph.h"
 
-enum { CHUNK = 1 << 15 };
+enum { CHUNK = 1 << 15, SOME = 512 };
 
 typedef struct parameters {
     int n;
@@ -40,6 +40,20 @@ static int64_t parts(const fj_run *run, const fj_node *node, int phase)
     return phase == 0 ? p->first[p->n] : 1;
 }
 
+static double sum_squares(const fj_run *run, const fj_value *gradient, int64_t at, int64_t n)
+{
+    double sum = 0;
+    float wide[SOME];
+    if (gradient->dtype == &fj_f32)
+        return run->k->sum_squares_row((const float *)gradient->data + at, n);
+    for (int64_t i = 0; i < n; i += SOME) {
+        int64_t some = FJ_MIN(SOME, n - i);
+        run->k->bf16_to_f32_row(wide, (const uint16_t *)gradient->data + at + i, some);
+        sum += run->k->sum_squares_row(wide, some);
+    }
+    return sum;
+}
+
 static void part_of(const fj_run *run, const fj_node *node, int phase, int64_t part, int worker)
 {
     (void)worker;
@@ -62,7 +76,7 @@ static void part_of(const fj_run *run, const fj_node *node, int phase, int64_t p
             hi = mid;
     }
     int64_t at = (part - p->first[lo]) * CHUNK, n = fj_shape_count(&p->value[lo]->shape);
-    sums[part] = run->k->sum_squares_row((const float *)p->value[lo]->grad->data + at, FJ_MIN(CHUNK, n - at));
+    sums[part] = sum_squares(run, p->value[lo]->grad, at, FJ_MIN(CHUNK, n - at));
 }
 
 const fj_op fj_op_grad_norm = {

@@ -100,6 +100,14 @@ fj_value *fj_graph_parameter(fj_graph *g, const char *name, fj_shape shape)
     return v;
 }
 
+fj_value *fj_graph_parameter_bf16(fj_graph *g, const char *name, fj_shape shape, bool is_f32)
+{
+    fj_value *v = fj_graph_parameter(g, name, shape);
+    v->dtype = is_f32 ? &fj_f32 : &fj_bf16;
+    v->grad->dtype = &fj_bf16;
+    return v;
+}
+
 fj_node *fj_graph_add(fj_graph *g, const fj_op *op, fj_value *const *in, int n_in, int n_out, const double *attr,
                       int n_attr, const void *extra)
 {

@@ -34,6 +34,9 @@ fj_value *fj_graph_weight(fj_graph *g, const fj_weight *weight); /* one value fo
 
 /* A parameter: f32, external, learns. Its gradient is external too (grad->data is bound by the trainer). */
 fj_value *fj_graph_parameter(fj_graph *g, const char *name, fj_shape shape);
+/* One whose gradient is bf16: the differentiator rounds the sum of each pass. The value is bf16 too, or f32 for operations that read no
+ * other; then it holds values of bf16. */
+fj_value *fj_graph_parameter_bf16(fj_graph *g, const char *name, fj_shape shape, bool is_f32);
 
 /* Records op over in[0…n_in-1] (NULL: an optional input that is absent); gives out[0]. attr: n_attr numbers; extra is borrowed.
  * Further outputs are node->out. Never NULL: after a failure it is a dummy of the graph. */
@@ -153,6 +156,7 @@ typedef struct fj_adamw_settings {
     double beta1, beta2, eps, weight_decay;
 } fj_adamw_settings;
 void fj_grad_norm(fj_graph *g, fj_value *const *params, int n, double max_norm);
+/* m and v: of the gradient's type. */
 void fj_adamw(fj_graph *g, fj_value *param, fj_value *m, fj_value *v, const fj_adamw_settings *settings, double lr_factor);
 
 #endif

@@ -8,6 +8,9 @@
 fj_value *fj_graph_new_value(fj_graph *g, const char *name, fj_place place);
 fj_node  *fj_graph_new_node(fj_graph *g, const fj_op *op); /* appended, with no inputs yet */
 
+/* Makes kept (bf16) of a parameter's gradient of one pass. */
+void fj_round_gradient(fj_graph *g, fj_value *sum, fj_value *kept);
+
 /* The value whose storage v lies in. */
 fj_value *fj_value_root(fj_value *v);
 

@@ -6,6 +6,7 @@
 const fj_op *const fj_ops[] = {
     &fj_op_activation,
     &fj_op_adamw,
+    &fj_op_adamw_bf16,
     &fj_op_add,
     &fj_op_attention,
     &fj_op_attention_cached,
@@ -30,6 +31,7 @@ const fj_op *const fj_ops[] = {
     &fj_op_rms_norm,
     &fj_op_rope,
     &fj_op_rope_table,
+    &fj_op_round_gradient,
     &fj_op_route,
     &fj_op_scale,
     &fj_op_select_rows,

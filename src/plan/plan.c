@@ -69,6 +69,7 @@ static fj_status plan_tuning(const fj_model *m, const fj_plan_wanted *w, int n_t
                               .has_optimizer = true,
                               .checkpointing = !w->keeps_activations,
                               .bf16 = w->bf16,
+                              .pure_bf16 = !strcmp(w->method, "full_bf16"),
                               .capacity = { .tokens = batch * length,
                                             .segments = batch,
                                             .targets = batch * FJ_MAX(length - 1, (int64_t)1),

@@ -22,7 +22,7 @@ typedef struct fj_plan {
 
 /* What is to be planned, as people ask for it. */
 typedef struct fj_plan_wanted {
-    const char *method; /* run, lora, full, freeze (the last two blocks) */
+    const char *method; /* run, lora, full, full_bf16 (pure_bf16), freeze (the last two blocks) */
     int64_t length;     /* tokens of a row; 0: 4096 to run, 2048 to train, at most the model's own */
     int64_t batch, rank; /* 0: 1 and 8 */
     bool keeps_activations, bf16, no_repack;

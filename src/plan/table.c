@@ -21,7 +21,7 @@ const fj_plan_way fj_plan_ways[] = {
     { "run_4", "run, 4 bits", "run", "Q4_K_M" },
     { "run_2", "run, 2 bits", "run", "Q2_K" },
     { "full_amp", "full, mixed", "full", "BF16", NULL, { 120, 240, 600, 1200, 900 } },
-    { "full_16", "full, pure 16", NULL, "BF16", "comes with 16-bit weights and moments", { 60, 120, 300, 600, 400 } },
+    { "full_16", "full, pure 16", "full_bf16", "BF16", NULL, { 60, 120, 300, 600, 400 } },
     { "freeze_16", "freeze, 16 bits", "freeze", "BF16", NULL, { 20, 40, 80, 200, 160 } },
     { "galore_16", "GaLore, 16 bits", NULL, "BF16", "comes with use_galore", { 16, 32, 64, 160, 120 } },
     { "lora_16", "LoRA, 16 bits", "lora", "BF16", NULL, { 16, 32, 64, 160, 120 } },

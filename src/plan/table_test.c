@@ -45,7 +45,8 @@ static size_t way_of(const char *name)
 
 TEST(the_memory_table_grows_with_bits_and_with_size)
 {
-    static const char *const falling[] = { "full_amp", "freeze_16", "lora_16", "qlora_8", "qlora_4", "qlora_2" },
+    static const char *const falling[] = { "full_amp", "full_16", "freeze_16", "lora_16",
+                                           "qlora_8",  "qlora_4", "qlora_2" },
                              *const running[] = { "run_16", "run_8", "run_4", "run_2" };
     table t;
     plan_table(&t);
@@ -69,8 +70,8 @@ TEST(forjas_plans_keep_within_the_guides_estimates)
     static const struct {
         const char *way;
         double most; /* times the guide's figure */
-    } cases[] = { { "full_amp", 1 },   { "freeze_16", 1.05 }, { "lora_16", 1.1 },
-                  { "qlora_8", 1.05 }, { "qlora_4", 1.05 },   { "qlora_2", 1.45 } };
+    } cases[] = { { "full_amp", 1 },   { "full_16", 1 },    { "freeze_16", 1.05 }, { "lora_16", 1.1 },
+                  { "qlora_8", 1.05 }, { "qlora_4", 1.05 }, { "qlora_2", 1.45 } };
     table t;
     plan_table(&t);
     for (size_t r = 0; r < FJ_LEN(cases); r++) {
@@ -83,13 +84,13 @@ TEST(forjas_plans_keep_within_the_guides_estimates)
     fj_catalogue_close(&t.c);
 }
 
-/* 16 bytes a parameter that learns: f32 weights, gradients and two moments; frozen ones as they are stored. The seven matrices of a block are 32 layers of llama2:7b's. */
+/* 16 bytes a parameter that learns: f32 weights, gradients and two moments; 8 in bf16; frozen ones as they are stored. The seven matrices of a block are 32 layers of llama2:7b's. */
 TEST(full_freeze_and_lora_tuning_take_what_their_equations_say)
 {
     fj_err err = { 0 };
     fj_catalogue c;
     fj_kernels k;
-    fj_plan full, lora, frozen;
+    fj_plan full, pure, lora, frozen;
     const char *why;
     fj_plan_wanted asked = { .length = 64, .rank = 8 };
     fj_kernels_init(&k, test_cpu());
@@ -97,6 +98,9 @@ TEST(full_freeze_and_lora_tuning_take_what_their_equations_say)
     const fj_catalogue_row *row = fj_catalogue_find(&c, "llama2:7b");
     CHECK_OK(fj_plan_cell(row->config, &fj_plan_ways[way_of("full_amp")], &asked, 2, &k, &full, &why, &err));
     CHECK(full.weights + full.gradients + full.optimizer == 16 * (size_t)row->total);
+    CHECK_OK(fj_plan_cell(row->config, &fj_plan_ways[way_of("full_16")], &asked, 2, &k, &pure, &why, &err));
+    size_t vectors = (size_t)(2 * 32 + 1) * 4096; /* norms are held in 32 bits */
+    CHECK(pure.weights + pure.gradients + pure.optimizer == 8 * (size_t)row->total + 2 * vectors);
     CHECK_OK(fj_plan_cell(row->config, &fj_plan_ways[way_of("lora_16")], &asked, 2, &k, &lora, &why, &err));
     size_t pairs = (size_t)32 * 8 * (4 * (4096 + 4096) + 3 * (4096 + 11008));
     CHECK(lora.n_trained == (int64_t)pairs && lora.adapters == 4 * pairs && lora.optimizer == 8 * pairs);

@@ -16,9 +16,13 @@ enum { VERSION = 1, PARTS = 3 };
 
 static const char *const part_names[PARTS] = { "data", "m", "v" };
 
-static float *part_of(const fj_trained *p, int part)
+/* One of a parameter's tensors as a file has it. */
+static fj_tensor part_of(const fj_trained *p, int part)
 {
-    return part == 0 ? p->data : part == 1 ? p->m : p->v;
+    fj_tensor t = { .dtype = part == 0 ? p->dtype : p->moment_dtype, .shape = p->shape };
+    t.data = part == 0 ? p->data : part == 1 ? p->m : p->v;
+    t.bytes = (size_t)(fj_shape_count(&p->shape) * t.dtype->block_bytes);
+    return t;
 }
 
 /* "17.lora_a.m": index, what it is, which part. */
@@ -37,11 +41,8 @@ static fj_status save_tensors(const fj_trainer *t, const char *folder, fj_err *e
     fj_status st = list && path ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to save a checkpoint");
     for (int i = 0; !st && i < PARTS * n; i++) {
         fj_trained p = fj_trainer_at(t, i / PARTS);
-        list[i] = (fj_tensor){ .name = tensor_name(arena, &p, i / PARTS, i % PARTS),
-                               .dtype = &fj_f32,
-                               .shape = p.shape,
-                               .data = part_of(&p, i % PARTS),
-                               .bytes = (size_t)fj_shape_count(&p.shape) * sizeof(float) };
+        list[i] = part_of(&p, i % PARTS);
+        list[i].name = tensor_name(arena, &p, i / PARTS, i % PARTS);
         if (!list[i].name)
             st = fj_fail(err, FJ_ERR_MEMORY, "no memory to save a checkpoint");
     }
@@ -105,12 +106,13 @@ static fj_status load_tensors(fj_trainer *t, const fj_source *s, fj_err *err)
         fj_trained p = fj_trainer_at(t, i / PARTS);
         char *name = tensor_name(arena, &p, i / PARTS, i % PARTS);
         const fj_tensor *x = name ? s->find(s, name) : NULL;
-        if (!x || x->dtype != &fj_f32 || !fj_shape_equal(&x->shape, &p.shape)) {
+        fj_tensor to = part_of(&p, i % PARTS);
+        if (!x || x->dtype != to.dtype || !fj_shape_equal(&x->shape, &to.shape)) {
             st = fj_fail(err, FJ_ERR_FORMAT, "%s: no tensor '%s' of the shape this run trains", s->path,
                          name ? name : "?");
             (void)fj_hint(err, "the checkpoint belongs to another run; start again without resume_from_checkpoint");
         } else {
-            memcpy(part_of(&p, i % PARTS), x->data, x->bytes);
+            memcpy((void *)(uintptr_t)to.data, x->data, x->bytes);
         }
     }
     fj_arena_free(arena);

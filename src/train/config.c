@@ -207,6 +207,10 @@ static fj_status check(const fj_train_config *c, const char *name, fj_err *err)
                       name);
         return fj_hint(err, "forja export merges the adapter; then a new one starts from the result");
     }
+    if (c->pure_bf16 && is_lora) {
+        (void)fj_fail(err, FJ_ERR_USAGE, "%s: pure_bf16 with finetuning_type: lora", name);
+        return fj_hint(err, "an adapter is small and learns in 32 bits; bf16: true makes the products 16-bit");
+    }
     if (c->mask_history && c->train_on_prompt)
         return fj_fail(err, FJ_ERR_USAGE, "%s: mask_history and train_on_prompt exclude each other", name);
     if (!strcmp(c->stage, "pt") && (c->mask_history || c->train_on_prompt))

@@ -35,7 +35,7 @@ typedef struct fj_train_config {
     int64_t max_steps;                                                  /* -1: num_train_epochs decides */
     const char *lr_scheduler_type, *optim;
     double weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm, moe_aux_loss_coef;
-    bool bf16, disable_gradient_checkpointing, plot_loss, overwrite_output_dir, save_only_model;
+    bool bf16, pure_bf16, disable_gradient_checkpointing, plot_loss, overwrite_output_dir, save_only_model;
     int64_t seed, data_seed;
     const char *save_strategy, *eval_strategy, *resume_from_checkpoint; /* resume: NULL, "true" or a folder */
     int64_t save_steps, eval_steps, save_total_limit, logging_steps;    /* save_total_limit 0: none */

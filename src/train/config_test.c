@@ -102,6 +102,8 @@ TEST(a_training_files_mistakes_are_named_with_their_line)
                   "");
     check_refused(NEEDED "eval_strategy: epoch\n", NULL,
                   "run.yaml: eval_strategy: epoch needs val_size or eval_dataset", "");
+    check_refused(NEEDED "pure_bf16: true\n", NULL, "run.yaml: pure_bf16 with finetuning_type: lora",
+                  "an adapter is small and learns in 32 bits; bf16: true makes the products 16-bit");
     check_refused("- a\n", NULL, "run.yaml: not a list of keys and values", "");
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "formats/formats.h"
+#include "quant/quant.h"
 #include "tasks/export.h"
 
 static fj_status write_json(const char *folder, const char *name, const fj_json *value, fj_err *err)
@@ -103,7 +104,8 @@ static void trained_rows(void *context, const fj_weight *w, int64_t row0, int64_
         fj_trained p = fj_trainer_at(t, i);
         if (p.parameter->weight != w)
             continue;
-        memcpy(out, p.data + row0 * k, (size_t)(n * k) * sizeof(float));
+        const unsigned char *from = (const unsigned char *)p.data + (size_t)(row0 * k * p.dtype->block_bytes);
+        fj_quant_of(p.dtype)->decode(from, out, n * k);
         return;
     }
     fj_export_stored_rows(NULL, w, row0, n, out);

@@ -10,11 +10,11 @@
  * stands. */
 fj_status fj_save_adapter(const fj_model *m, fj_adapter *a, const fj_json *config, const char *folder, fj_err *err);
 
-/* model.safetensors with all tensors, the trained ones as they are now, in the types of the source, and config.json, generation
+/* model.safetensors with all tensors, the trained ones as they are now, in the types of the source (quantized ones as BF16), and config.json, generation
  * and tokenizer files beside it. */
 fj_status fj_save_model(const fj_model *m, const fj_trainer *t, const fj_bundle *bundle, const char *folder, fj_err *err);
 
-/* A checkpoint: state.safetensors (trained tensors and moments in f32) and state.json (kind, version, step, `state`), both left out
+/* A checkpoint: state.safetensors (trained tensors and moments as the trainer has them) and state.json (kind, version, step, `state`), both left out
  * with only_model, written under a temporary name and renamed when whole, so that a folder checkpoint-N is complete or absent. Adapter or model files are the
  * caller's `files` callback, called with the temporary folder. */
 typedef fj_status fj_save_files(void *context, const char *folder, fj_err *err);

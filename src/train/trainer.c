@@ -50,6 +50,7 @@ static fj_status build_loss(const fj_model *m, const fj_trainer_settings *s, boo
                        .trains_adapter = s->adapter != NULL,
                        .trains_weights = s->adapter == NULL,
                        .learns = s->learns,
+                       .trains_bf16 = s->pure_bf16,
                        .dropout_scale = is_training,
                        .wants_balance = is_training && s->balance > 0 };
     fj_build_sizes sizes = { .rows = s->capacity.tokens,
@@ -86,8 +87,9 @@ static void add_updates(fj_trainer *t)
         fj_adamw_settings a = t->s.adamw;
         if (params[i]->shape.rank < 2)
             a.weight_decay = 0;
-        t->moment_m[i] = fj_graph_external(g, "first moment", &fj_f32, FJ_FIXED, params[i]->shape);
-        t->moment_v[i] = fj_graph_external(g, "second moment", &fj_f32, FJ_FIXED, params[i]->shape);
+        const fj_dtype *dtype = params[i]->grad->dtype;
+        t->moment_m[i] = fj_graph_external(g, "first moment", dtype, FJ_FIXED, params[i]->shape);
+        t->moment_v[i] = fj_graph_external(g, "second moment", dtype, FJ_FIXED, params[i]->shape);
         double rate = t->step.b.params[i].is_b ? t->s.lora_b_rate : 1.0;
         fj_adamw(g, params[i], t->moment_m[i], t->moment_v[i], &a, rate);
     }
@@ -138,17 +140,17 @@ static fj_status describe(fj_trainer *t, fj_err *err)
     return st;
 }
 
-static size_t padded(const fj_value *v)
-{
-    return ((size_t)fj_shape_count(&v->shape) * sizeof(float) + 63) / 64 * 64;
-}
-
-static size_t stored_bytes(const fj_weight *w)
+static size_t bytes_as(const fj_dtype *dtype, const fj_shape *shape)
 {
     size_t bytes = 0;
-    bool ok = fj_dtype_bytes(w->dtype, fj_shape_count(&w->shape), &bytes);
+    bool ok = fj_dtype_bytes(dtype, fj_shape_count(shape), &bytes);
     fj_assert(ok);
     return bytes;
+}
+
+static size_t padded(const fj_value *v)
+{
+    return (bytes_as(v->dtype, &v->shape) + 63) / 64 * 64;
 }
 
 static fj_trainer_bytes bytes_of(const fj_trainer *t, int n_threads)
@@ -157,15 +159,15 @@ static fj_trainer_bytes bytes_of(const fj_trainer *t, int n_threads)
                            .frozen = fj_model_bytes(t->m) };
     for (int i = 0; i < t->step.b.n_params; i++) {
         const fj_parameter *p = &t->step.b.params[i];
-        size_t bytes = padded(p->value);
+        size_t gradient = padded(p->value->grad);
         if (p->lora) {
-            r.adapters += bytes;
+            r.adapters += padded(p->value);
         } else {
-            r.copies += bytes;
-            r.frozen -= stored_bytes(p->weight);
+            r.copies += padded(p->value);
+            r.frozen -= bytes_as(p->weight->dtype, &p->weight->shape);
         }
-        r.gradients += bytes;
-        r.optimizer += t->s.has_optimizer ? 2 * bytes : 0;
+        r.gradients += gradient;
+        r.optimizer += t->s.has_optimizer ? 2 * gradient : 0;
         r.n_trained += fj_shape_count(&p->value->shape);
     }
     return r;
@@ -199,19 +201,42 @@ fj_status fj_trainer_plan(const fj_model *m, const fj_trainer_settings *s, int n
     return st;
 }
 
-/* Private f32 copies of the weights that learn; the mapped pages are given back one tensor after the other. */
-static void copy_weights(fj_trainer *t)
+/* row, half: room for a row of each. */
+static void copy_weight(const fj_trainer *t, const fj_parameter *p, float *row, uint16_t *half)
+{
+    const fj_kernels *k = t->run.k;
+    int64_t n = fj_cols(p->value), rows = p->weight->shape.rank == 1 ? 1 : fj_shape_rows(&p->weight->shape);
+    bool is_wide = p->value->dtype == &fj_f32;
+    for (int64_t r = 0; r < rows; r++) {
+        float *to = is_wide ? (float *)p->value->data + r * n : row;
+        uint16_t *to16 = is_wide ? half : (uint16_t *)p->value->data + r * n;
+        fj_export_stored_rows(NULL, p->weight, r, 1, to);
+        if (t->s.pure_bf16)
+            k->f32_to_bf16_row(to16, to, n);
+        if (t->s.pure_bf16 && is_wide)
+            k->bf16_to_f32_row(to, to16, n);
+    }
+}
+
+/* Private copies of the weights that learn; the mapped pages are given back one tensor after the other. */
+static fj_status copy_weights(fj_trainer *t, fj_err *err)
 {
     size_t at = 0;
+    int64_t most = 1;
+    for (int i = 0; i < t->step.b.n_params; i++)
+        most = FJ_MAX(most, fj_cols(t->step.b.params[i].value));
+    float *row = fj_arena_array(t->arena, (size_t)most, sizeof *row);
+    uint16_t *half = fj_arena_array(t->arena, (size_t)most, sizeof *half);
+    if (!row || !half)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory to copy weights");
     for (int i = 0; i < t->step.b.n_params; i++) {
         fj_parameter *p = &t->step.b.params[i];
-        float *to = (float *)(void *)(t->copies.data + at);
-        fj_export_stored_rows(NULL, p->weight, 0, p->weight->shape.rank == 1 ? 1 : fj_shape_rows(&p->weight->shape),
-                              to);
+        p->value->data = t->copies.data + at;
+        copy_weight(t, p, row, half);
         fj_model_give_back(t->m, p->weight);
-        p->value->data = to;
         at += padded(p->value);
     }
+    return FJ_OK;
 }
 
 static void bind_parameters(fj_trainer *t)
@@ -219,7 +244,7 @@ static void bind_parameters(fj_trainer *t)
     size_t at = 0;
     for (int i = 0; i < t->step.b.n_params; i++) {
         fj_parameter *p = &t->step.b.params[i];
-        size_t bytes = padded(p->value);
+        size_t bytes = padded(p->value->grad);
         if (p->lora)
             p->value->data = p->is_b ? p->lora->b : p->lora->a;
         p->value->grad->data = t->gradients.data + at;
@@ -277,12 +302,12 @@ fj_status fj_trainer_open(const fj_model *m, const fj_trainer_settings *s, fj_po
         st = fj_buffer_open(&t->memory, bytes.activations, "the step arena", err);
     if (!st)
         st = make_inputs(t, err);
+    if (!st && !s->adapter)
+        st = copy_weights(t, err);
     if (st) {
         fj_trainer_close(t);
         return st;
     }
-    if (!s->adapter)
-        copy_weights(t);
     bind_parameters(t);
     t->run.scratch = t->memory.data + t->arena_bytes;
     t->run.scratch_bytes = t->scratch_bytes;
@@ -398,10 +423,11 @@ int fj_trainer_count(const fj_trainer *t)
 fj_trained fj_trainer_at(const fj_trainer *t, int i)
 {
     const fj_parameter *p = &t->step.b.params[i];
-    fj_trained r = {
-        .parameter = p, .shape = p->value->shape, .data = p->value->data, .gradient = p->value->grad->data
-    };
+    fj_trained r = { .parameter = p, .shape = p->value->shape, .dtype = p->value->dtype, .data = p->value->data };
+    if (p->value->grad->dtype == &fj_f32)
+        r.gradient = p->value->grad->data;
     if (t->s.has_optimizer) {
+        r.moment_dtype = t->moment_m[i]->dtype;
         r.m = t->moment_m[i]->data;
         r.v = t->moment_v[i]->data;
     }

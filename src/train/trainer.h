@@ -17,6 +17,7 @@ typedef struct fj_trainer_settings {
     bool        has_optimizer; /* false: gradients only (probe grads), then by the values of quantized weights too */
     bool        checkpointing; /* layers are recomputed in the backward pass */
     bool        bf16;
+    bool        pure_bf16;    /* weights that learn, their gradients and moments in bf16; not with an adapter */
     fj_batch_capacity capacity; /* the largest micro-batch */
     bool        evaluates;      /* fj_trainer_evaluate will be called */
     fj_adamw_settings adamw;
@@ -29,7 +30,7 @@ typedef struct fj_trainer_settings {
 /* What a run takes, from shapes alone: the sizes that fj_trainer_open allocates. */
 typedef struct fj_trainer_bytes {
     size_t frozen;      /* weights that stay as they are stored */
-    size_t copies;      /* private f32 weights */
+    size_t copies;      /* private weights, f32 or (pure) bf16 */
     size_t adapters, gradients, optimizer;
     size_t activations; /* the step arena with the workers' scratch */
     int64_t n_trained;  /* parameters */
@@ -56,11 +57,13 @@ void fj_trainer_update(fj_trainer *t, double lr, int64_t t_step);
 /* Negative log-likelihoods without gradients or dropout. */
 fj_status fj_trainer_evaluate(fj_trainer *t, const fj_batch *batch, double *nll, const int *cancel, fj_err *err);
 
-/* What learns: n parameters, in a fixed order. Data, gradient and moments are f32 of the value's shape; NULL where there are none. */
+/* What learns: n parameters, in a fixed order, all of the value's shape; NULL where there are none. */
 typedef struct fj_trained {
     const fj_parameter *parameter;
     fj_shape shape;
-    float   *data, *gradient, *m, *v;
+    const fj_dtype *dtype, *moment_dtype; /* f32 or bf16 */
+    void    *data, *m, *v;
+    float   *gradient; /* NULL in 16 bits */
 } fj_trained;
 int        fj_trainer_count(const fj_trainer *t);
 fj_trained fj_trainer_at(const fj_trainer *t, int index);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# On the demo's model: memory against the plan for thirteen kinds of training runs (within 5 % or 24 MiB), one prompt with its beginning in
+# On the demo's model: memory against the plan for more than a dozen kinds of training runs (within 5 % or 24 MiB), one prompt with its beginning in
 # the cache and without, the same LoRA weights on 1, 2 and 3 threads.
 set -eu
 . "$ROOT/tests/e2e/says"
@@ -50,6 +50,7 @@ against_plan "freeze, Q4_1, 320 tokens" dataset=long.jsonl finetuning_type=freez
 against_plan "freeze, F32, 96, first, all kept" model_name_or_path=f32.gguf finetuning_type=freeze freeze_trainable_layers=-2 \
     disable_gradient_checkpointing=true
 against_plan "full, F32, 96 tokens" model_name_or_path=f32.gguf finetuning_type=full max_steps=1
+against_plan "full, pure bf16, 96 tokens" model_name_or_path=f32.gguf finetuning_type=full pure_bf16=true
 against_plan "full, F32, 96, all kept" model_name_or_path=f32.gguf finetuning_type=full disable_gradient_checkpointing=true max_steps=1
 for bits in 8 4 3 2; do
     against_plan "lora, BF16 to $bits bits" model_name_or_path=folder quantization_bit=$bits

@@ -97,6 +97,18 @@ says 0 'going on from goes-on/checkpoint-6' train lora.yaml finetuning_type=free
 says 2 'made with freeze_trainable_layers: 2, the run says 1' train lora.yaml finetuning_type=freeze output_dir=goes-on \
     resume_from_checkpoint=true freeze_trainable_layers=1
 
+# The same in bf16: one file for 1 and 3 threads, and from a checkpoint.
+for threads in 1 3; do
+    says 0 '' train lora.yaml finetuning_type=full pure_bf16=true output_dir=pure-$threads -t $threads
+done
+[ "$(sum pure-1/model.safetensors)" = "$(sum pure-3/model.safetensors)" ] || fail "pure_bf16: 3 threads gave other bits"
+rm -rf goes-on
+mkdir goes-on
+cp -r pure-1/checkpoint-9 pure-1/metrics.jsonl goes-on
+says 3 'no tensor' train lora.yaml finetuning_type=full output_dir=goes-on resume_from_checkpoint=true
+says 0 '' train lora.yaml finetuning_type=full pure_bf16=true output_dir=goes-on resume_from_checkpoint=true
+[ "$(sum goes-on/model.safetensors)" = "$(sum pure-1/model.safetensors)" ] || fail "pure_bf16: going on gave other bits"
+
 # Ctrl-C keeps what is done; a second run ends it.
 "$FORJA" train lora.yaml output_dir=stopped max_steps=2000 save_steps=100000 >/dev/null 2>err.txt &
 pid=$!

@@ -5,7 +5,9 @@
 
 Each run has NAME.yaml (what forja is given), NAME.json (loss, gradient norm and learning rate of every step) and NAME.safetensors (what
 was trained, as it ended; of freeze the whole model). The loop below is transformers' Trainer's arithmetic, written out: the token-mean loss over the whole
-window, torch's AdamW, the clipping of torch.nn.utils, the schedules of transformers.optimization. Everything is float32 on one thread.
+window, torch's AdamW, the clipping of torch.nn.utils, the schedules of transformers.optimization. Everything is float32 on one thread,
+but for bf16 (LLaMA-Factory's pure_bf16: the whole model in bf16) and bf16-wide (its parameters, gradients and moments, but activations in
+float32, as forja has them).
 
 Runs of mixtures have a router term, transformers' load_balancing_loss_func over the real tokens of a padded micro-batch, weighed by its share
 of the window's targets. Adapters of single experts are added to the fused weights by hand: PEFT does not see those. Of JetMoE transformers
@@ -60,6 +62,8 @@ def window_loss(model, micros, n_targets):
     total = 0.0
     for micro in micros:
         loss = 0
+        if isinstance(model, Wide):
+            model.renew()
         for row in micro:
             ids = torch.tensor([row["input_ids"]])
             labels = torch.tensor(row["labels"])[1:]
@@ -69,6 +73,47 @@ def window_loss(model, micros, n_targets):
         loss.backward()
         total += float(loss)
     return total
+
+
+def record_adamw(out, seed):
+    """Steps of torch's AdamW on tensors in bf16, for gradients from tiny to large: two settings of beta1, for the two forms of lerp."""
+    tensors, generator = {}, torch.Generator().manual_seed(seed)
+    for name, betas, decay in (("usual", (0.9, 0.999), 0.0), ("other", (0.4, 0.95), 0.1)):
+        p = torch.nn.Parameter(torch.randn(2048, generator=generator).bfloat16())
+        optimizer = torch.optim.AdamW([p], lr=3e-3, betas=betas, eps=1e-6, weight_decay=decay, foreach=False)
+        tensors[name + ".before"] = p.detach().clone()
+        for step in range(6):
+            p.grad = (torch.randn(2048, generator=generator) * torch.rand(2048, generator=generator) ** 8).bfloat16()
+            tensors[f"{name}.g{step}"] = p.grad.clone()
+            optimizer.step()
+        state = optimizer.state[p]
+        tensors |= {name + ".p": p.detach().clone(), name + ".m": state["exp_avg"].clone(), name + ".v": state["exp_avg_sq"].clone()}
+    save_file(tensors, out / "adamw-bf16.safetensors", metadata={"torch": torch.__version__})
+
+
+class Wide:
+    """A model with parameters in bf16 that computes in float32: gradients are rounded once a micro-batch, and added as bf16."""
+
+    def __init__(self, model):
+        self.model = model
+        self.parameters = {n: torch.nn.Parameter(p.detach().bfloat16()) for n, p in model.named_parameters()}
+
+    def renew(self):
+        self.weights = {n: p.float() for n, p in self.parameters.items()}
+
+    def __call__(self, **inputs):
+        return torch.func.functional_call(self.model, self.weights, kwargs=inputs)
+
+    def named_parameters(self):
+        return self.parameters.items()
+
+    def clip(self, most):
+        """As torch.nn.utils has it, with a norm that is not rounded to bf16."""
+        grads = [p.grad for p in self.parameters.values()]
+        norm = sum(float((g.double() ** 2).sum()) for g in grads) ** 0.5
+        for g in grads:
+            g.copy_(g.float() * torch.tensor(min(1.0, most / (norm + 1e-6)), dtype=torch.float32))
+        return norm
 
 
 SCHEDULES = {
@@ -86,6 +131,10 @@ RUNS = {
     "lora-targets": dict(finetuning_type="lora", lora_rank=3, lora_alpha=8, lora_target="q_proj,v_proj,down_proj",
                          loraplus_lr_ratio=4.0, use_rslora=True, learning_rate=3e-3, lr_scheduler_type="constant",
                          per_device_train_batch_size=2, gradient_accumulation_steps=2, max_grad_norm=0.5),
+    "bf16": dict(finetuning_type="full", pure_bf16=True, learning_rate=4e-3, lr_scheduler_type="constant", weight_decay=0.1,
+                 per_device_train_batch_size=4),
+    "bf16-wide": dict(finetuning_type="full", pure_bf16=True, learning_rate=4e-3, lr_scheduler_type="cosine", warmup_steps=2,
+                      weight_decay=0.1, per_device_train_batch_size=2, gradient_accumulation_steps=2),
     "freeze": dict(finetuning_type="freeze", freeze_trainable_layers=1, learning_rate=2e-3, lr_scheduler_type="constant",
                    per_device_train_batch_size=4),
     "freeze-parts": dict(finetuning_type="freeze", freeze_trainable_layers=-1, freeze_trainable_modules="mlp,input_layernorm",
@@ -298,7 +347,8 @@ def write_run(out, name, run, steps):
 
 
 def record(out, name, run, rows, seed):
-    model = transformers.LlamaForCausalLM.from_pretrained(out / "base", torch_dtype=torch.float32, attn_implementation="eager")
+    dtype = torch.bfloat16 if name == "bf16" else torch.float32
+    model = transformers.LlamaForCausalLM.from_pretrained(out / "base", torch_dtype=dtype, attn_implementation="eager")
     if run["finetuning_type"] == "lora":
         model = make_lora(model, run, seed)
         model.save_pretrained(out / (name + "-init"))
@@ -310,6 +360,8 @@ def record(out, name, run, rows, seed):
     if run["finetuning_type"] == "freeze":
         freeze(model, run)
     model.train()
+    if name == "bf16-wide":
+        model = Wide(model)
     optimizer = torch.optim.AdamW(groups(model, run), betas=(0.9, 0.999), eps=1e-8)
     warmup = run.get("warmup_steps", 0)
     schedule = SCHEDULES[run["lr_scheduler_type"]](optimizer, warmup, STEPS) if run["lr_scheduler_type"] in SCHEDULES else None
@@ -323,14 +375,17 @@ def record(out, name, run, rows, seed):
         n_targets = sum(t != -100 for m in micros for r in m for t in r["labels"][1:])
         optimizer.zero_grad()
         loss = window_loss(model, micros, n_targets)
-        trained = [p for p in model.parameters() if p.requires_grad]
-        norm = float(torch.nn.utils.clip_grad_norm_(trained, run.get("max_grad_norm", 1.0)))
+        if name == "bf16-wide":
+            norm = model.clip(1.0)
+        else:
+            trained = [p for p in model.parameters() if p.requires_grad]
+            norm = float(torch.nn.utils.clip_grad_norm_(trained, run.get("max_grad_norm", 1.0)))
         rates = [g["lr"] for g in optimizer.param_groups]
         steps.append(dict(loss=loss, grad_norm=norm, learning_rate=min(rates)))
         optimizer.step()
         if schedule:
             schedule.step()
-    final = {k.replace(".default", ""): p.detach().clone() for k, p in model.named_parameters()
+    final = {k.replace(".default", ""): p.detach().float().clone() for k, p in model.named_parameters()
              if p.requires_grad or run["finetuning_type"] == "freeze"}
     save_file(final, out / f"{name}.safetensors")
     write_run(out, name, run, steps)
@@ -346,6 +401,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     make_base(args.out, args.seed)
     rows = make_rows(args.out, args.seed)
+    record_adamw(args.out, args.seed)
     for name, run in RUNS.items():
         need = STEPS * run["per_device_train_batch_size"] * run.get("gradient_accumulation_steps", 1)
         assert need <= ROWS, name
