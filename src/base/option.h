@@ -39,6 +39,7 @@ typedef struct fj_option {
     double least, most;  /* of numbers; both 0: any */
     char letter;         /* short name, 0 for none */
     const char *choices; /* of texts: "hf|gguf"; NULL: any text */
+    const char *alias;   /* another name, with one dash or two: "ctk"; NULL: none */
 } fj_option;
 
 /* Sets the option's place in settings from text, checked. label: what messages call it ("--temp", "temp"). text is borrowed for the

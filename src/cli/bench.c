@@ -16,6 +16,7 @@ typedef struct settings {
     int64_t n_prompt, n_predict, repeat;
     bool no_repack, no_limits;
     fj_expert_settings experts;
+    fj_cache_settings cache;
 } settings;
 
 static const fj_option options[] = {
@@ -34,7 +35,9 @@ static const fj_option options[] = {
     { 0 },
 };
 
-static const fj_option_group groups[] = { { "experts", fj_expert_options, offsetof(settings, experts) }, { 0 } };
+static const fj_option_group groups[] = { { "experts", fj_expert_options, offsetof(settings, experts) },
+                                          { "cache of keys and values", fj_cache_options, offsetof(settings, cache) },
+                                          { 0 } };
 
 /* One test's rounds: tokens a second, in rising order. */
 typedef struct result {
@@ -64,7 +67,11 @@ static fj_status open_bench(bench *b, fj_err *err)
 {
     const settings *s = b->s;
     const fj_runtime *rt = b->call->rt;
-    fj_session_settings settings_ = { .n_ctx = FJ_MAX(1, s->n_prompt) + s->n_predict, .fast = true, .stop_layer = -1 };
+    fj_session_settings settings_ = { .n_ctx = FJ_MAX(1, s->n_prompt) + s->n_predict,
+                                      .fast = true,
+                                      .stop_layer = -1,
+                                      .k_type = fj_cache_type(s->cache.k),
+                                      .v_type = fj_cache_type(s->cache.v) };
     fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, rt->pool, &b->opened, err);
     if (!st)
         st = fj_choose_experts(&s->experts, b->opened.model, err);

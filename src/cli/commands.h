@@ -39,6 +39,15 @@ extern const fj_option fj_expert_options[];
 /* Before the model's graphs are made. FJ_ERR_USAGE: see fj_model_choose_experts. */
 fj_status fj_choose_experts(const fj_expert_settings *s, fj_model *m, fj_err *err);
 
+/* --cache-type-k and --cache-type-v, a group of several commands. */
+typedef struct fj_cache_settings {
+    const char *k, *v;
+} fj_cache_settings;
+extern const fj_option fj_cache_options[];
+
+/* The types that were asked for; NULL: the session's own choice. */
+const fj_dtype *fj_cache_type(const char *name);
+
 /* "1,2,-3" to ids, in an arena. FJ_ERR_USAGE names what is no number. */
 struct fj_arena;
 fj_status fj_parse_ids(const char *text, struct fj_arena *arena, int32_t **ids, int64_t *n, fj_err *err);

@@ -14,6 +14,7 @@ typedef struct settings {
     int64_t n_ctx, windows;
     double max_perplexity, max_kl, min;
     bool fast;
+    fj_cache_settings cache;
 } settings;
 
 static const fj_option options[] = {
@@ -34,6 +35,10 @@ static const fj_option options[] = {
     { "min", "X", FJ_OPT_REAL, offsetof(settings, min), NULL,
       "exit code 6 when the share of equal top tokens (0 to 1) is lower", 0, 1, 0 },
     { 0 },
+};
+
+static const fj_option_group groups[] = {
+    { "MODEL's cache of keys and values", fj_cache_options, offsetof(settings, cache) }, { 0 }
 };
 
 /* The two models and what they read. */
@@ -142,7 +147,9 @@ static fj_status measure(evaluation *e, fj_err *err)
 {
     const settings *s = e->call->settings;
     const fj_runtime *rt = e->call->rt;
-    fj_reader model = { e->model.model, e->model.adapter, s->fast }, base = { e->base.model, NULL, s->fast };
+    fj_reader model = { e->model.model, e->model.adapter, s->fast, fj_cache_type(s->cache.k),
+                        fj_cache_type(s->cache.v) };
+    fj_reader base = { .model = e->base.model, .fast = s->fast };
     fj_measurement m = { rt->pool, &rt->kernels, rt->cancel, show, e };
     e->bar = (fj_progress){
         .title = "read", .unit = "windows", .total = (double)e->windows.n, .is_quiet = s->common.quiet || s->common.json
@@ -214,6 +221,7 @@ const fj_command fj_command_eval = {
              "Figures\n"
              "behind ± are standard errors.",
     .options = options,
+    .groups = groups,
     .settings_size = sizeof(settings),
     .run = run,
 };

@@ -84,10 +84,12 @@ static void add_usage(fj_str *out, const fj_command *c)
 
 static void add_option(fj_str *out, const fj_option *o, int width)
 {
-    char left[80], letter[8] = "    ";
+    char left[80], letter[12] = "    ";
     fj_str right = { 0 };
     if (o->letter)
         (void)snprintf(letter, sizeof letter, "-%c, ", o->letter);
+    if (o->alias)
+        (void)snprintf(letter, sizeof letter, "-%s, ", o->alias);
     if (is_positional(o))
         (void)snprintf(left, sizeof left, "%s", o->name);
     else

@@ -64,6 +64,15 @@ bool fj_call_given(const fj_call *call, const char *option)
     return false;
 }
 
+/* What popt reads of an option: value is its place in the list, from 1. */
+static struct poptOption popt_row(const fj_option *o, const char *name, char letter, int style, int value)
+{
+    return (struct poptOption){ .longName = name,
+                                .shortName = letter,
+                                .argInfo = (o->kind == FJ_OPT_FLAG ? POPT_ARG_NONE : POPT_ARG_STRING) | style,
+                                .val = value };
+}
+
 static bool is_positional(const fj_option *o)
 {
     return o->kind == FJ_OPT_ARG || o->kind == FJ_OPT_REST;
@@ -163,17 +172,16 @@ fj_status fj_options_parse(const fj_command *c, int argc, const char **argv, fj_
                            bool *given, fj_err *err)
 {
     known list[MAX_OPTIONS];
-    struct poptOption table[MAX_OPTIONS + 1] = { 0 };
+    struct poptOption table[2 * MAX_OPTIONS + 1] = { 0 };
     size_t n = list_options(c, list), at = 0;
     char **args = NULL;
     reset(c, arena, settings);
     for (size_t i = 0; i < n; i++) {
         const fj_option *o = list[i].option;
         if (!is_positional(o))
-            table[at++] = (struct poptOption){ .longName = o->name,
-                                               .shortName = o->letter,
-                                               .argInfo = o->kind == FJ_OPT_FLAG ? POPT_ARG_NONE : POPT_ARG_STRING,
-                                               .val = (int)i + 1 };
+            table[at++] = popt_row(o, o->name, o->letter, 0, (int)i + 1);
+        if (o->alias)
+            table[at++] = popt_row(o, o->alias, '\0', POPT_ARGFLAG_ONEDASH, (int)i + 1);
     }
     poptContext context = poptGetContext("forja", argc, argv, table, 0);
     if (!context)

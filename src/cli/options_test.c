@@ -10,7 +10,7 @@ typedef struct inner {
 
 typedef struct settings {
     fj_common common;
-    const char *model, *out, *format, *ids;
+    const char *model, *out, *format, *ids, *cache;
     fj_list rest, stop;
     int64_t n;
     bool chat, early;
@@ -24,6 +24,7 @@ static const fj_option options[] = {
     { "predict", "N", FJ_OPT_INT, offsetof(settings, n), "-1", "new tokens", -1, 1e6, 'n' },
     { "ids", "1,2", FJ_OPT_TEXT, offsetof(settings, ids), NULL, "token ids", 0, 0, 0 },
     { "format", "NAME", FJ_OPT_TEXT, offsetof(settings, format), "hf", "what to write", 0, 0, 0, "hf|gguf" },
+    { "cache-type", "NAME", FJ_OPT_TEXT, offsetof(settings, cache), NULL, "of a cache", 0, 0, 0, NULL, "nt" },
     { "stop", "TEXT", FJ_OPT_LIST, offsetof(settings, stop), NULL, "end at this text", 0, 0, 'r' },
     { "chat", NULL, FJ_OPT_FLAG, offsetof(settings, chat), NULL, "wrap", 0, 0, 0 },
     { "early-stopping", "true|false", FJ_OPT_BOOL, offsetof(settings, early), "true", "stop early", 0, 0, 0 },
@@ -87,6 +88,18 @@ TEST(options_are_taken_with_a_blank_and_with_an_equals_sign)
     fj_call call = { .command = &command, .settings = &p.s, .given = p.given };
     CHECK(fj_call_given(&call, "temp") && !fj_call_given(&call, "format") && fj_call_given(&call, "threads"));
     fj_arena_free(p.arena);
+}
+
+TEST(options_with_another_name_are_taken_with_one_dash_and_with_two)
+{
+    static const char *const words[] = { "-nt", "--nt", "--cache-type" };
+    for (size_t i = 0; i < FJ_LEN(words); i++) {
+        parsed p;
+        PARSE(&p, "m", words[i], "q8_0", "-n", "5");
+        CHECK(p.st == FJ_OK && p.s.n == 5);
+        CHECK_TEXT(p.s.cache, "q8_0");
+        fj_arena_free(p.arena);
+    }
 }
 
 TEST(options_that_repeat_make_a_list)

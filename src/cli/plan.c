@@ -19,6 +19,7 @@ typedef struct settings {
     fj_list overrides;
     int64_t bits, batch, length, rank;
     bool keep_activations, bf16, no_repack, table;
+    fj_cache_settings cache;
 } settings;
 
 static const fj_option options[] = {
@@ -44,6 +45,10 @@ static const fj_option options[] = {
       "every method at every width, side by side; without MODEL the guide's hardware table beside forja's plans", 0, 0,
       0 },
     { 0 },
+};
+
+static const fj_option_group groups[] = {
+    { "cache of keys and values, to run", fj_cache_options, offsetof(settings, cache) }, { 0 }
 };
 
 static const struct {
@@ -155,7 +160,9 @@ static fj_status plan_model(const fj_call *call, const fj_model *m, const char *
                               .rank = s->rank,
                               .keeps_activations = s->keep_activations,
                               .bf16 = s->bf16,
-                              .no_repack = s->no_repack };
+                              .no_repack = s->no_repack,
+                              .k_type = fj_cache_type(s->cache.k),
+                              .v_type = fj_cache_type(s->cache.v) };
     return fj_plan_method(m, &wanted, fj_pool_threads(call->rt->pool), &call->rt->kernels, out, err);
 }
 
@@ -336,6 +343,7 @@ const fj_command fj_command_plan = {
     .summary = "The memory that a run will take, before it starts.",
     .about = "Built from the run's own graphs: what is printed is what the run allocates. `process` is measured.",
     .options = options,
+    .groups = groups,
     .settings_size = sizeof(settings),
     .run = run,
     .spares_weights = true,

@@ -46,6 +46,7 @@ static const fj_option options[] = {
 
 static const fj_option_group groups[] = { { "sampling", fj_sample_options, AT(sample) },
                                           { "experts", fj_expert_options, AT(experts) },
+                                          { "cache of keys and values", fj_cache_options, AT(cache) },
                                           { 0 } };
 
 /* ---- opening -------------------------------------------------------------------------------------------------------------------------- */
@@ -96,9 +97,13 @@ fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, int64_t length, fj_er
 {
     const fj_runtime *rt = r->call->rt;
     const fj_model *m = r->opened.model;
-    fj_session_settings settings = {
-        .n_ctx = n_ctx, .length = length, .fast = true, .stop_layer = -1, .adapter = r->opened.adapter
-    };
+    fj_session_settings settings = { .n_ctx = n_ctx,
+                                     .length = length,
+                                     .fast = true,
+                                     .stop_layer = -1,
+                                     .k_type = fj_cache_type(r->s->cache.k),
+                                     .v_type = fj_cache_type(r->s->cache.v),
+                                     .adapter = r->opened.adapter };
     fj_fit fit = { r->s->max_memory, !r->s->no_repack, rt->pool, &rt->kernels, rt->log };
     fj_status st = fj_opened_fit(&r->opened, &fit, &settings, err);
     if (!st)

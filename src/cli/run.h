@@ -16,6 +16,7 @@ typedef struct fj_run_settings {
     fj_list stop;
     fj_sample_settings sample;
     fj_expert_settings experts;
+    fj_cache_settings cache;
 } fj_run_settings;
 
 /* A model ready to answer. */

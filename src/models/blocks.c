@@ -151,9 +151,8 @@ fj_value *fj_block_mix(fj_build *b, int layer, fj_value *const p[3], const fj_at
 {
     if (!b->is_cached)
         return fj_attention(b->g, p[0], p[1], p[2], b->tiles, s);
-    int64_t n = b->m->hp.n_layers, at = layer - fj_model_state_layer(b->m, layer);
-    return fj_attention_cached(b->g, p[0], p[1], p[2], b->tiles, b->tables, b->cache, at,
-                               n - fj_model_state_layer(b->m, n), s);
+    int64_t at = layer - fj_model_state_layer(b->m, layer);
+    return fj_attention_cached(b->g, p[0], p[1], p[2], b->tiles, b->tables, b->cache, at, &b->layout, s);
 }
 
 fj_value *fj_block_attend(fj_build *b, int layer, fj_value *const p[3], const fj_attention_shape *s)

@@ -22,7 +22,8 @@ void fj_build_start(fj_build *b, const fj_build_sizes *s)
         b->select = fj_graph_external(g, "rows of the head", &fj_i32, FJ_OUT_ROWS, fj_shape_1(s->out_rows));
     if (b->is_cached) {
         b->tables = fj_graph_external(g, "page tables", &fj_i32, FJ_SEQS, fj_shape_2(s->seqs, s->pages_per_seq));
-        b->cache = fj_graph_external(g, "cache", s->cache_dtype, FJ_FIXED, fj_shape_1(1));
+        b->cache = fj_graph_external(g, "cache", &fj_u8, FJ_FIXED, fj_shape_1(1));
+        b->layout = s->cache;
         b->slots = fj_graph_external(g, "slots of states", &fj_i32, FJ_SEQS, fj_shape_1(s->seqs));
         b->states = fj_graph_external(g, "states", &fj_f32, FJ_FIXED, fj_shape_1(1));
     }

@@ -30,6 +30,7 @@ struct fj_build {
     bool  trains_bf16;         /* the weights that learn, and their gradients, in bf16 */
     const bool *learns;        /* with trains_weights: of each weight of the model, whether it does; NULL: all */
     bool  is_cached;           /* attention over the cache, else over the pass */
+    fj_cache_layout layout;    /* of the cache */
     /* inputs, external; made by fj_build_start */
     fj_value *ids, *pos, *tiles, *tables, *cache, *select;
     fj_value *slots, *states;  /* of a cached graph with recurrent layers */
@@ -51,7 +52,7 @@ typedef struct fj_build_sizes {
     int64_t rows, out_rows, tiles; /* capacities; out_rows 0: every row goes to the head */
     int64_t length;                /* of the longest sequence */
     int64_t seqs, pages_per_seq;   /* of a cached graph */
-    const fj_dtype *cache_dtype;
+    fj_cache_layout cache;
 } fj_build_sizes;
 
 /* Makes the inputs. */

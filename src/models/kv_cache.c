@@ -4,23 +4,23 @@
 
 #include <string.h>
 
-#include "ops/cache.h"
-
-static size_t page_bytes(const fj_model *m, const fj_dtype *dtype)
+fj_cache_layout fj_kv_cache_layout(const fj_model *m, const fj_dtype *k, const fj_dtype *v)
 {
-    return (size_t)fj_page_values(m->hp.n_layers - fj_model_state_shape(m).n_layers, m->hp.n_kv_heads, m->hp.d_head) *
-           (size_t)dtype->block_bytes;
+    return (fj_cache_layout){ .k = k,
+                              .v = v,
+                              .n_layers = m->hp.n_layers - fj_model_state_shape(m).n_layers,
+                              .n_kv_heads = m->hp.n_kv_heads,
+                              .d_head = m->hp.d_head };
 }
 
-size_t fj_kv_cache_bytes(const fj_model *m, int64_t n_seqs, int64_t n_ctx, const fj_dtype *dtype)
+size_t fj_kv_cache_bytes(const fj_cache_layout *layout, int64_t n_seqs, int64_t n_ctx)
 {
-    return (size_t)(n_seqs * fj_blocks(n_ctx, FJ_TILE_ROWS)) * page_bytes(m, dtype);
+    return (size_t)(n_seqs * fj_blocks(n_ctx, FJ_TILE_ROWS)) * fj_page_bytes(layout);
 }
 
-fj_status fj_kv_cache_open(const fj_model *m, int64_t n_seqs, int64_t n_ctx, const fj_dtype *dtype, fj_kv_cache *c,
-                           fj_err *err)
+fj_status fj_kv_cache_open(const fj_cache_layout *layout, int64_t n_seqs, int64_t n_ctx, fj_kv_cache *c, fj_err *err)
 {
-    *c = (fj_kv_cache){ .dtype = dtype, .page_bytes = page_bytes(m, dtype), .n_seqs = n_seqs };
+    *c = (fj_kv_cache){ .layout = *layout, .page_bytes = fj_page_bytes(layout), .n_seqs = n_seqs };
     c->pages_per_seq = fj_blocks(n_ctx, FJ_TILE_ROWS);
     c->n_pages = n_seqs * c->pages_per_seq;
     c->arena = fj_arena_new();

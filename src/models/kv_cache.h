@@ -9,7 +9,7 @@
 
 typedef struct fj_kv_cache {
     fj_buffer      data;
-    const fj_dtype *dtype;
+    fj_cache_layout layout;
     size_t         page_bytes;
     int64_t        n_pages, n_seqs, pages_per_seq;
     int32_t       *tables; /* (n_seqs, pages_per_seq); -1: none yet. What graphs read */
@@ -20,8 +20,10 @@ typedef struct fj_kv_cache {
     fj_arena      *arena;
 } fj_kv_cache;
 
-size_t    fj_kv_cache_bytes(const fj_model *m, int64_t n_seqs, int64_t n_ctx, const fj_dtype *dtype);
-fj_status fj_kv_cache_open(const fj_model *m, int64_t n_seqs, int64_t n_ctx, const fj_dtype *dtype, fj_kv_cache *out, fj_err *err);
+fj_cache_layout fj_kv_cache_layout(const fj_model *m, const fj_dtype *k, const fj_dtype *v);
+
+size_t    fj_kv_cache_bytes(const fj_cache_layout *layout, int64_t n_seqs, int64_t n_ctx);
+fj_status fj_kv_cache_open(const fj_cache_layout *layout, int64_t n_seqs, int64_t n_ctx, fj_kv_cache *out, fj_err *err);
 void      fj_kv_cache_close(fj_kv_cache *c); /* accepts a zeroed one */
 
 /* Pages for positions up to `length`, ready to be written from the sequence's present length on. A pool that was sized for its

@@ -10,12 +10,15 @@ typedef struct held {
     fj_kv_cache c;
 } held;
 
-static void open_cache(held *h, int64_t n_seqs, int64_t n_ctx)
+static void open_cache(held *h, int64_t n_seqs, int64_t n_ctx, const fj_dtype *k, const fj_dtype *v)
 {
     fj_err err = { 0 };
     tiny_open(&h->t, NULL, FJ_NAMING_HF, &fj_f32);
     CHECK_OK(fj_model_open(&h->t.source, &h->m, &err));
-    CHECK_OK(fj_kv_cache_open(h->m, n_seqs, n_ctx, &fj_f16, &h->c, &err));
+    fj_cache_layout layout = fj_kv_cache_layout(h->m, k, v);
+    CHECK_OK(fj_kv_cache_open(&layout, n_seqs, n_ctx, &h->c, &err));
+    CHECK(h->c.data.size == fj_kv_cache_bytes(&layout, n_seqs, n_ctx));
+    CHECK(h->c.data.size == (size_t)h->c.n_pages * h->c.page_bytes);
 }
 
 static void close_cache(held *h)
@@ -52,10 +55,12 @@ static void check_books(const held *h)
 TEST(kv_cache_counts_its_bytes_before_it_is_there)
 {
     held h;
-    open_cache(&h, 3, 130);
+    open_cache(&h, 3, 130, &fj_f16, &fj_f16);
     CHECK(h.c.pages_per_seq == 3 && h.c.n_pages == 9);
     CHECK(h.c.page_bytes == TINY_LAYERS * 2 * TINY_KV * 64 * TINY_HEAD * 2);
-    CHECK(h.c.data.size == fj_kv_cache_bytes(h.m, 3, 130, &fj_f16) && h.c.data.size == 9 * h.c.page_bytes);
+    close_cache(&h);
+    open_cache(&h, 1, 10, &fj_q8_0, &fj_f32); /* a head of 16 takes a block of 32 */
+    CHECK(h.c.page_bytes == TINY_LAYERS * TINY_KV * 64 * (34 + TINY_HEAD * 4));
     close_cache(&h);
     fj_kv_cache none = { 0 };
     fj_kv_cache_close(&none);
@@ -64,7 +69,7 @@ TEST(kv_cache_counts_its_bytes_before_it_is_there)
 TEST(kv_cache_takes_a_page_for_each_64_positions_and_gives_it_back)
 {
     held h;
-    open_cache(&h, 2, 192);
+    open_cache(&h, 2, 192, &fj_q8_0, &fj_q4_0);
     fj_kv_cache_grow(&h.c, 0, 64);
     CHECK(page(&h, 0, 0) >= 0 && page(&h, 0, 1) == -1);
     fj_kv_cache_grow(&h.c, 0, 65);
@@ -86,7 +91,7 @@ TEST(kv_cache_takes_a_page_for_each_64_positions_and_gives_it_back)
 TEST(kv_cache_forks_share_pages_until_one_writes)
 {
     held h;
-    open_cache(&h, 3, 192);
+    open_cache(&h, 3, 192, &fj_f16, &fj_q8_0);
     fj_kv_cache_grow(&h.c, 0, 100);
     memset(bytes(&h, 0, 0), 1, h.c.page_bytes);
     memset(bytes(&h, 0, 1), 2, h.c.page_bytes);
@@ -119,7 +124,7 @@ TEST(kv_cache_of_its_sequences_never_runs_out_whatever_they_share)
 {
     enum { SEQS = 5, CTX = 200 };
     held h;
-    open_cache(&h, SEQS, CTX);
+    open_cache(&h, SEQS, CTX, &fj_bf16, &fj_bf16);
     for (uint64_t i = 0; i < 2000; i++) {
         uint64_t r = fj_rng(1, FJ_STREAM_TEST, 0, 0, i);
         int64_t seq = (int64_t)(r % SEQS), other = (int64_t)(r / 8 % SEQS), length = (int64_t)(r / 64 % (CTX + 1));

@@ -50,10 +50,10 @@ static fj_session_settings settled(const fj_model *m, const fj_session_settings 
     return r;
 }
 
-/* f32 for float32 weights and for exact arithmetic, f16 otherwise. */
-static const fj_dtype *cache_dtype(const fj_model *m, const fj_session_settings *s)
+static fj_cache_layout cache_layout(const fj_model *m, const fj_session_settings *s)
 {
-    return s->fast && fj_model_head(m)->dtype != &fj_f32 ? &fj_f16 : &fj_f32;
+    const fj_dtype *usual = s->fast && fj_model_head(m)->dtype != &fj_f32 ? &fj_f16 : &fj_f32;
+    return fj_kv_cache_layout(m, s->k_type ? s->k_type : usual, s->v_type ? s->v_type : usual);
 }
 
 static fj_status make_plan(const fj_model *m, const fj_session_settings *s, int64_t capacity, const fj_run *run,
@@ -70,7 +70,7 @@ static fj_status make_plan(const fj_model *m, const fj_session_settings *s, int6
                              .length = s->length,
                              .seqs = s->n_seqs,
                              .pages_per_seq = fj_blocks(s->n_ctx, FJ_TILE_ROWS),
-                             .cache_dtype = cache_dtype(m, s) };
+                             .cache = cache_layout(m, s) };
     fj_build_start(&p->b, &sizes);
     p->result = fj_build_hidden(&p->b, s->stop_layer);
     if (s->wants_hidden)
@@ -118,7 +118,8 @@ fj_status fj_session_plan(const fj_model *m, const fj_session_settings *settings
     fj_session_settings s = settled(m, settings);
     fj_run run = { .k = k, .fast = s.fast };
     fj_status st = make_plans(m, &s, &run, plans, &n, &arena, &scratch, err);
-    out->kv = fj_kv_cache_bytes(m, s.n_seqs, s.n_ctx, cache_dtype(m, &s)) + fj_recurrent_bytes(m, s.n_seqs);
+    fj_cache_layout layout = cache_layout(m, &s);
+    out->kv = fj_kv_cache_bytes(&layout, s.n_seqs, s.n_ctx) + fj_recurrent_bytes(m, s.n_seqs);
     out->arena = arena + scratch * (size_t)n_threads;
     for (int i = 0; i < n; i++)
         fj_graph_free(plans[i].g);
@@ -191,13 +192,14 @@ fj_status fj_session_open(const fj_model *m, const fj_session_settings *settings
     s->arena = arena;
     s->m = m;
     s->s = settled(m, settings);
+    fj_cache_layout layout = cache_layout(m, &s->s);
     s->run = (fj_run){ .k = k, .pool = pool, .fast = s->s.fast, .watch = s->s.watch };
     if (s->s.n_ctx > MOST_CTX)
         st = fj_fail(err, FJ_ERR_ARG, "a context of %lld positions, the most is %d", (long long)s->s.n_ctx, MOST_CTX);
     if (!st)
         st = make_plans(m, &s->s, &s->run, s->plans, &s->n_plans, &s->arena_bytes, &scratch, err);
     if (!st)
-        st = fj_kv_cache_open(m, s->s.n_seqs, s->s.n_ctx, cache_dtype(m, &s->s), &s->cache, err);
+        st = fj_kv_cache_open(&layout, s->s.n_seqs, s->s.n_ctx, &s->cache, err);
     if (!st)
         st = fj_recurrent_open(m, s->s.n_seqs, &s->states, err);
     if (!st)

@@ -23,6 +23,8 @@ typedef struct fj_session_settings {
     int64_t n_seqs;    /* sequences at once; 0: 1 */
     int64_t chunk;     /* rows of the largest graph: prompts are taken in chunks; 0: 512 */
     bool    fast;      /* arithmetic of `run` (int8, bf16, f16 cache); false: float32 throughout */
+    const fj_dtype *k_type, *v_type; /* of the cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0; NULL: f16 where the arithmetic is fast and
+                      * the weights are not f32, else f32 */
     int     stop_layer; /* fj_session_hidden: how many layers; -1 all */
     bool    wants_hidden; /* hidden states instead of logits */
     const fj_adapter *adapter; /* may be NULL */

@@ -6,7 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { T = FJ_TILE_ROWS };
+#include "ops/weight_rows.h"
+
+enum { T = FJ_TILE_ROWS, MOST_BLOCK = 32 };
 
 fj_attention_shape *fj_attention_shape_copy(fj_arena *arena, const fj_attention_shape *s)
 {
@@ -99,11 +101,12 @@ void fj_attend_tiles(const fj_attend *a, int64_t *first, int64_t *end)
 
 size_t fj_attend_scratch(int64_t d)
 {
-    return (size_t)(T * T + 2 * T * d + 2 * T) * sizeof(float);
+    int64_t filled = fj_blocks(d, MOST_BLOCK) * MOST_BLOCK;
+    return (size_t)(T * T + T * d + T * filled + 2 * T) * sizeof(float);
 }
 
 typedef struct state {
-    float *scores, *sum, *v, *max, *denominator; /* (T,T), (T,d), (T,d), (T), (T) */
+    float *scores, *sum, *max, *denominator, *rows; /* (T,T), (T,d), (T), (T); (T,ld): keys or values as f32 */
 } state;
 
 /* Turns row i of the scores into weights; its sum so far is rescaled when the maximum moves. */
@@ -136,28 +139,30 @@ static void soften(const fj_run *run, const fj_attend *a, state *s, int64_t i, i
     s->denominator[i] += run->k->exp_row(row, row, scale, s->max[i], n);
 }
 
+/* Rows that lie end to end as f32. */
+static const float *widened(const fj_run *run, const fj_dtype *type, const void *rows, int64_t n, float *to)
+{
+    if (!type || type == &fj_f32)
+        return rows;
+    fj_rows_decode(run, type, rows, to, n);
+    return to;
+}
+
 static void add_tile(const fj_run *run, const fj_attend *a, state *s, int64_t index)
 {
     if (a->shape->vertical_stride > 0 && !fj_attend_sees(a, index))
         return;
     fj_key_tile tile = a->tile(a->context, index);
     int64_t last = a->pos0 + (a->n - 1) * a->pos_step, n = FJ_MIN(T, last + 1 - index * T), d = a->shape->d_head;
-    if (a->is_f16)
+    if (a->k_type == &fj_f16)
         run->k->gemm_f32_f16(s->scores, T, a->q, a->ldq, tile.k, tile.ldk, a->n, n, d);
     else
-        run->k->gemm_f32(s->scores, T, a->q, a->ldq, tile.k, tile.ldk, a->n, n, d);
+        run->k->gemm_f32(s->scores, T, a->q, a->ldq, widened(run, a->k_type, tile.k, n * tile.ldk, s->rows), tile.ldk,
+                         a->n, n, d);
     for (int64_t i = 0; i < a->n; i++)
         soften(run, a, s, i, index, n);
-    const float *v = tile.v;
-    int64_t ldv = tile.ldv;
-    if (a->is_f16) {
-        int64_t rows = tile.ldv == d ? n : 1; /* that lie end to end */
-        for (int64_t j = 0; j < n; j += rows)
-            run->k->f16_to_f32_row(s->v + j * d, (const uint16_t *)tile.v + j * tile.ldv, rows * d);
-        v = s->v;
-        ldv = d;
-    }
-    run->k->gemm_rows_f32(s->sum, d, s->scores, T, 1, v, ldv, a->n, d, n, true);
+    run->k->gemm_rows_f32(s->sum, d, s->scores, T, 1, widened(run, a->v_type, tile.v, n * tile.ldv, s->rows), tile.ldv,
+                          a->n, d, n, true);
 }
 
 void fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch)
@@ -165,9 +170,9 @@ void fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch)
     state s = { .scores = scratch };
     int64_t d = a->shape->d_head;
     s.sum = s.scores + T * T;
-    s.v = s.sum + T * d;
-    s.max = s.v + T * d;
+    s.max = s.sum + T * d;
     s.denominator = s.max + T;
+    s.rows = s.denominator + T;
     memset(s.sum, 0, (size_t)(a->n * d) * sizeof(float));
     for (int64_t i = 0; i < a->n; i++) {
         s.max[i] = -INFINITY;

@@ -42,7 +42,7 @@ static inline int64_t fj_head_step(const fj_attention_shape *s)
 /* A copy in the arena, slopes too. */
 fj_attention_shape *fj_attention_shape_copy(fj_arena *arena, const fj_attention_shape *s);
 
-/* Where the keys of one tile lie: rows of d values, ldk and ldv apart (in values). */
+/* Where the keys of one tile lie: rows of d values, ldk and ldv apart (in values, those of the last block included). */
 typedef struct fj_key_tile {
     const void *k, *v;
     int64_t     ldk, ldv;
@@ -56,7 +56,7 @@ typedef struct fj_attend {
     int64_t      pos0, pos_step; /* query i stands at pos0 + i * pos_step (0: heads of one row) */
     int64_t      head, head_step; /* query i is of query head head + i * head_step */
     const fj_attention_shape *shape;
-    bool         is_f16;   /* keys and values are f16, else f32 */
+    const fj_dtype *k_type, *v_type; /* of keys and values; rows of what is not f32 lie end to end. NULL: f32 */
     fj_key_tile (*tile)(const void *context, int64_t index);
     const void  *context;
 } fj_attend;

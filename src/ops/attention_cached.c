@@ -6,15 +6,14 @@
  * cache_store   in: k (N,G*d), v (N,G*d), tiles, tables, cache   extra: cached; an effect, no output */
 #include <string.h>
 
-#include "ops/attend.h"
-#include "ops/cache.h"
 #include "ops/graph.h"
 
 enum { T = FJ_TILE_ROWS };
 
 typedef struct cached {
     const fj_attention_shape *shape;
-    int64_t layer, n_layers;
+    fj_cache_layout layout;
+    int64_t layer;
 } cached;
 
 static const fj_attention_shape *shape_of(const fj_node *node)
@@ -23,32 +22,23 @@ static const fj_attention_shape *shape_of(const fj_node *node)
 }
 
 typedef struct cache_view {
-    const fj_node *node;
+    const cached *of;
     const int32_t *pages; /* of the sequence */
     unsigned char *data;
-    int64_t g, d, layer, n_layers, head;
-    bool is_f16;
+    int64_t head;
 } cache_view;
 
 static cache_view view_of(const fj_node *node, const fj_tile *t, int tables_at)
 {
     const cached *of = node->extra;
     const fj_value *tables = node->in[tables_at], *cache = node->in[tables_at + 1];
-    return (cache_view){ .node = node,
-                         .pages = (const int32_t *)tables->data + t->seq * fj_cols(tables),
-                         .data = cache->data,
-                         .g = of->shape->n_kv_heads,
-                         .d = of->shape->d_head,
-                         .layer = of->layer,
-                         .n_layers = of->n_layers,
-                         .is_f16 = cache->dtype == &fj_f16 };
+    return (
+        cache_view){ .of = of, .pages = (const int32_t *)tables->data + t->seq * fj_cols(tables), .data = cache->data };
 }
 
-static void *address(const cache_view *c, int64_t index, int64_t head, bool is_value)
+static unsigned char *address(const cache_view *c, int64_t index, int64_t head, bool is_value)
 {
-    int64_t at = fj_page_at(c->pages[index], c->layer, head, c->n_layers, c->g, c->d) +
-                 (is_value ? c->g * T * c->d : 0);
-    return c->data + (size_t)at * (c->is_f16 ? sizeof(uint16_t) : sizeof(float));
+    return c->data + fj_page_at(&c->of->layout, c->pages[index], c->of->layer, head, is_value);
 }
 
 /* ---- cache_store --------------------------------------------------------------------------------------------------------- */
@@ -68,28 +58,57 @@ static int64_t store_parts(const fj_run *run, const fj_node *node, int phase)
     return run->n_tiles * shape_of(node)->n_kv_heads;
 }
 
+static int64_t longest_row(const fj_cache_layout *c)
+{
+    return FJ_MAX(fj_cache_row_values(c->k, c->d_head), fj_cache_row_values(c->v, c->d_head));
+}
+
+static size_t store_scratch(const fj_node *node, const fj_run *run)
+{
+    (void)run;
+    return (size_t)longest_row(&((const cached *)node->extra)->layout) * sizeof(float);
+}
+
+/* One row of d values as the type holds it; filled: room for the row with what fills its last block. */
+static void store_row(const fj_run *run, const fj_dtype *type, void *to, const float *from, int64_t d, float *filled)
+{
+    int64_t n = fj_cache_row_values(type, d);
+    if (type == &fj_f32) {
+        memcpy(to, from, (size_t)d * sizeof(float));
+    } else if (type == &fj_f16) {
+        run->k->f32_to_f16_row(to, from, d);
+    } else if (type == &fj_bf16) {
+        run->k->f32_to_bf16_row(to, from, d);
+    } else {
+        memcpy(filled, from, (size_t)d * sizeof(float));
+        for (int64_t i = d; i < n; i++)
+            filled[i] = from[d - 1];
+        fj_quant_of(type)->encode(filled, to, n, NULL);
+    }
+}
+
 static void store(const fj_run *run, const fj_node *node, int phase, int64_t part, int worker)
 {
-    (void)phase, (void)worker;
-    int64_t g = shape_of(node)->n_kv_heads, head = part % g;
+    (void)phase;
+    int64_t g = shape_of(node)->n_kv_heads, d = shape_of(node)->d_head, head = part % g;
     const fj_tile *t = (const fj_tile *)node->in[2]->data + part / g;
     cache_view c = view_of(node, t, 3);
     for (int is_value = 0; is_value < 2; is_value++) {
-        const float *from = (const float *)node->in[is_value]->data + (t->row0 * g + head) * c.d;
+        const fj_dtype *type = is_value ? c.of->layout.v : c.of->layout.k;
+        size_t row_bytes = fj_cache_row_bytes(type, d);
+        const float *from = (const float *)node->in[is_value]->data + (t->row0 * g + head) * d;
         for (int64_t i = 0; i < t->n_rows; i++) {
             int64_t pos = t->pos0 + i;
-            unsigned char *to = address(&c, pos / T, head, is_value);
-            if (c.is_f16)
-                run->k->f32_to_f16_row((uint16_t *)(void *)to + pos % T * c.d, from + i * g * c.d, c.d);
-            else
-                memcpy((float *)(void *)to + pos % T * c.d, from + i * g * c.d, (size_t)c.d * sizeof(float));
+            unsigned char *to = address(&c, pos / T, head, is_value) + (size_t)(pos % T) * row_bytes;
+            store_row(run, type, to, from + i * g * d, d, fj_scratch(run, worker));
         }
     }
 }
 
-const fj_op fj_op_cache_store = {
-    .name = "cache_store", .infer = store_infer, .forward = { .parts = store_parts, .part = store }, .is_effect = true
-};
+const fj_op fj_op_cache_store = { .name = "cache_store",
+                                  .infer = store_infer,
+                                  .forward = { .parts = store_parts, .part = store, .scratch = store_scratch },
+                                  .is_effect = true };
 
 /* ---- attention over the pages ------------------------------------------------------------------------------------------------ */
 
@@ -116,7 +135,9 @@ static int64_t parts(const fj_run *run, const fj_node *node, int phase)
 static fj_key_tile page_tile(const void *context, int64_t index)
 {
     const cache_view *c = context;
-    return (fj_key_tile){ address(c, index, c->head, false), address(c, index, c->head, true), c->d, c->d };
+    const fj_cache_layout *l = &c->of->layout;
+    return (fj_key_tile){ address(c, index, c->head, false), address(c, index, c->head, true),
+                          fj_cache_row_values(l->k, l->d_head), fj_cache_row_values(l->v, l->d_head) };
 }
 
 static size_t scratch(const fj_node *node, const fj_run *run)
@@ -148,7 +169,8 @@ static void forward(const fj_run *run, const fj_node *node, int phase, int64_t p
                     .head = head,
                     .head_step = is_single ? fj_head_step(s) : 0,
                     .shape = s,
-                    .is_f16 = c.is_f16,
+                    .k_type = c.of->layout.k,
+                    .v_type = c.of->layout.v,
                     .tile = page_tile,
                     .context = &c };
     fj_attend_run(run, &a, fj_scratch(run, worker));
@@ -162,11 +184,12 @@ const fj_op fj_op_attention_cached = {
 };
 
 fj_value *fj_attention_cached(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, fj_value *tables,
-                              fj_value *cache, int64_t layer, int64_t n_layers, const fj_attention_shape *s)
+                              fj_value *cache, int64_t layer, const fj_cache_layout *layout,
+                              const fj_attention_shape *s)
 {
     cached *extra = fj_arena_take(g->arena, sizeof *extra);
     fj_assert(extra);
-    *extra = (cached){ .shape = fj_attention_shape_copy(g->arena, s), .layer = layer, .n_layers = n_layers };
+    *extra = (cached){ .shape = fj_attention_shape_copy(g->arena, s), .layout = *layout, .layer = layer };
     fj_value *stored[] = { k, v, tiles, tables, cache }, *in[] = { q, tiles, tables, cache };
     (void)fj_graph_add(g, &fj_op_cache_store, stored, 5, 0, NULL, 0, extra);
     return fj_graph_add(g, &fj_op_attention_cached, in, 4, 1, NULL, 0, extra)->out[0];

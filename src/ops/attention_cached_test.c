@@ -24,15 +24,20 @@ static const int32_t page_table[2 * PER_SEQ] = { 5, 0, 3, 6, 1, 4 };
 
 typedef struct numbers {
     float q[ROWS * H * D], k[ROWS * G * D], v[ROWS * G * D], wanted[ROWS * H * D], got[ROWS * H * D];
-    unsigned char cache[PAGES * LAYERS * 2 * G * FJ_TILE_ROWS * D * 4];
+    unsigned char cache[PAGES * LAYERS * 2 * G * FJ_TILE_ROWS * D * 4]; /* no type takes more */
 } numbers;
 
 typedef struct setting {
     const fj_kernels *k;
     fj_pool *pool;
     const fj_attention_shape *shape;
-    bool is_f16;
+    const fj_dtype *k_type, *v_type;
 } setting;
+
+static fj_cache_layout layout_of(const setting *s)
+{
+    return (fj_cache_layout){ .k = s->k_type, .v = s->v_type, .n_layers = LAYERS, .n_kv_heads = G, .d_head = D };
+}
 
 static const float slopes[H] = { 0.5f, 0.25f, 0.0625f, 0.01f, 0.7f, 0.1f };
 
@@ -67,7 +72,7 @@ static void run_to(fj_graph *g, fj_value *out, float *to, fj_run *run)
     fj_graph_free(g);
 }
 
-/* Rows, both sequences at once. With an f16 cache the keys are those that f16 can hold. */
+/* Rows, both sequences at once. */
 static void run_rows(numbers *x, const setting *s)
 {
     fj_err err = { 0 };
@@ -88,14 +93,14 @@ static void run_pass(numbers *x, const setting *s, int64_t first, int64_t n, con
 {
     fj_err err = { 0 };
     fj_graph *g = fj_graph_new(&err);
-    const fj_dtype *dtype = s->is_f16 ? &fj_f16 : &fj_f32;
+    fj_cache_layout layout = layout_of(s);
     fj_value *q = external(g, &fj_f32, FJ_ROWS, fj_shape_2(n, H * D), x->q + first * H * D),
              *k = external(g, &fj_f32, FJ_ROWS, fj_shape_2(n, G * D), x->k + first * G * D),
              *v = external(g, &fj_f32, FJ_ROWS, fj_shape_2(n, G * D), x->v + first * G * D),
              *t = external(g, &fj_i32, FJ_TILES, fj_shape_2(n_tiles, 5), tiles),
              *tables = external(g, &fj_i32, FJ_SEQS, fj_shape_2(2, PER_SEQ), page_table),
-             *cache = external(g, dtype, FJ_FIXED, fj_shape_1(1), x->cache);
-    fj_value *out = fj_attention_cached(g, q, k, v, t, tables, cache, LAYER, LAYERS, s->shape);
+             *cache = external(g, &fj_u8, FJ_FIXED, fj_shape_1(1), x->cache);
+    fj_value *out = fj_attention_cached(g, q, k, v, t, tables, cache, LAYER, &layout, s->shape);
     fj_run run = { .k = s->k, .pool = s->pool, .n_rows = n, .n_tiles = n_tiles, .n_seqs = 2 };
     run_to(g, out, x->got + first * H * D, &run);
 }
@@ -112,10 +117,10 @@ static int64_t cut(int32_t seq, int32_t row0, int32_t pos0, int32_t n, fj_tile *
     return count;
 }
 
+/* x->wanted is what it has to give. */
 static void check(numbers *x, const setting *s)
 {
     fj_tile tiles[LONG];
-    run_rows(x, s);
     const int32_t chunks[] = { 1, 7, 64, 100, LONG };
     for (size_t c = 0; c < FJ_LEN(chunks); c++) {
         memset(x->cache, 0xff, sizeof x->cache); /* nobody reads what nobody has stored */
@@ -136,7 +141,25 @@ static void check(numbers *x, const setting *s)
     CHECK(test_same_bits(x->got, x->wanted, ROWS * H * D));
 }
 
-static void check_all(bool is_f16, const fj_attention_shape *shape)
+/* Rows of heads as a cache of the type gives them back. */
+static void as_held(float *rows, const fj_dtype *type)
+{
+    enum { MOST = 32 };
+    const fj_quant *q = fj_quant_of(type);
+    unsigned char held[MOST * 4];
+    int64_t n = fj_cache_row_values(type, D);
+    CHECK(n <= MOST);
+    for (int i = 0; i < ROWS * G; i++) {
+        float row[MOST];
+        for (int j = 0; j < n; j++)
+            row[j] = rows[i * D + FJ_MIN(j, D - 1)];
+        q->encode(row, held, n, NULL);
+        q->decode(held, row, n);
+        memcpy(rows + i * D, row, D * sizeof *row);
+    }
+}
+
+static void check_all(const fj_dtype *k_type, const fj_dtype *v_type, const fj_attention_shape *shape)
 {
     fj_kernels tables[TEST_TABLES];
     int n = test_tables(tables);
@@ -147,39 +170,51 @@ static void check_all(bool is_f16, const fj_attention_shape *shape)
     test_fill(x->q, ROWS * H * D, 1, 2);
     test_fill(x->k, ROWS * G * D, 2, 2);
     test_fill(x->v, ROWS * G * D, 3, 1);
-    for (int i = 0; is_f16 && i < ROWS * G * D; i++) {
-        x->k[i] = fj_f16_to_f32(fj_f32_to_f16(x->k[i]));
-        x->v[i] = fj_f16_to_f32(fj_f32_to_f16(x->v[i]));
-    }
+    numbers *held = malloc(sizeof *held);
+    CHECK(held);
+    memcpy(held, x, sizeof *held);
+    as_held(held->k, k_type);
+    as_held(held->v, v_type);
     for (int t = 0; t < n; t++) {
-        setting s = { .k = &tables[t], .pool = pools[t % 3], .shape = shape, .is_f16 = is_f16 };
+        setting s = { .k = &tables[t], .pool = pools[t % 3], .shape = shape, .k_type = k_type, .v_type = v_type };
+        run_rows(held, &s);
+        memcpy(x->wanted, held->wanted, sizeof x->wanted);
         check(x, &s);
     }
+    free(held);
     op_pools_close(pools);
     free(x);
 }
 
 TEST(attention_over_a_cache_has_the_bits_of_attention_over_rows_in_chunks_and_batches)
 {
-    check_all(false, &plain);
+    check_all(&fj_f32, &fj_f32, &plain);
 }
 
 TEST(attention_over_a_cache_in_a_window_has_the_bits_of_attention_over_rows)
 {
-    check_all(false, &window);
-    check_all(false, &narrow);
+    check_all(&fj_f32, &fj_f32, &window);
+    check_all(&fj_f32, &fj_f32, &narrow);
 }
 
-TEST(attention_over_an_f16_cache_has_the_bits_of_attention_over_keys_that_f16_holds)
+TEST(attention_over_a_cache_of_a_type_has_the_bits_of_attention_over_keys_that_the_type_holds)
 {
-    check_all(true, &plain);
+    static const fj_dtype *const types[] = { &fj_f32,  &fj_f16,  &fj_bf16, &fj_q8_0,
+                                             &fj_q5_1, &fj_q5_0, &fj_q4_1, &fj_q4_0 };
+    for (size_t i = 0; i < FJ_LEN(types); i++)
+        check_all(types[i], types[i], &plain);
+    check_all(&fj_q8_0, &fj_q4_0, &plain);
+    check_all(&fj_q4_0, &fj_f16, &window);
+    check_all(&fj_f32, &fj_q8_0, &capped);
+    check_all(&fj_q8_0, &fj_bf16, &modulo);
+    check_all(&fj_q8_0, &fj_q8_0, &sparse);
 }
 
 TEST(attention_over_a_cache_with_caps_slopes_and_patterns_has_the_bits_of_attention_over_rows)
 {
-    check_all(false, &capped);
-    check_all(false, &modulo);
-    check_all(true, &sparse);
+    check_all(&fj_f32, &fj_f32, &capped);
+    check_all(&fj_f32, &fj_f32, &modulo);
+    check_all(&fj_f16, &fj_f16, &sparse);
 }
 
 TEST(cache_store_writes_its_layer_of_its_pages_alone)
@@ -192,7 +227,8 @@ TEST(cache_store_writes_its_layer_of_its_pages_alone)
     CHECK(x);
     fj_kernels_init(&k, 0);
     CHECK_OK(fj_pool_open(1, &pool, &err));
-    setting s = { .k = &k, .pool = pool, .shape = &plain };
+    setting s = { .k = &k, .pool = pool, .shape = &plain, .k_type = &fj_f32, .v_type = &fj_f32 };
+    fj_cache_layout layout = layout_of(&s);
     test_fill(x->q, ROWS * H * D, 1, 1);
     test_fill(x->k, ROWS * G * D, 2, 1);
     test_fill(x->v, ROWS * G * D, 3, 1);
@@ -200,11 +236,12 @@ TEST(cache_store_writes_its_layer_of_its_pages_alone)
     run_pass(x, &s, 0, 70, tiles, cut(0, 0, 0, 70, tiles));
     const float *cache = (const float *)(const void *)x->cache;
     int64_t written = 0;
-    for (int64_t i = 0; i < fj_page_values(LAYERS, G, D) * PAGES; i++)
+    for (size_t i = 0; i < fj_page_bytes(&layout) / sizeof(float) * PAGES; i++)
         written += !isnan(cache[i]);
     CHECK(written == 70 * 2 * G * D);
-    CHECK(test_same_bits(cache + fj_page_at(0, LAYER, 1, LAYERS, G, D) + 5 * D, x->k + (69 * G + 1) * D, D));
-    CHECK(test_same_bits(cache + fj_page_at(5, LAYER, 0, LAYERS, G, D) + G * FJ_TILE_ROWS * D, x->v, D));
+    CHECK(test_same_bits(cache + fj_page_at(&layout, 0, LAYER, 1, false) / sizeof(float) + 5 * D,
+                         x->k + (69 * G + 1) * D, D));
+    CHECK(test_same_bits(cache + fj_page_at(&layout, 5, LAYER, 0, true) / sizeof(float), x->v, D));
     fj_pool_close(pool);
     free(x);
 }

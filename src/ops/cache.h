@@ -6,7 +6,9 @@
  *            └ layer 1 …
  *
  * so a key tile of attention is one contiguous block, and growing, sharing a prefix, rolling back and sliding are edits of page
- * tables. Elements are f32 or f16. */
+ * tables. Keys are of one type, values of one: f32, f16, bf16, or blocks that each head's row fills by itself, so that what is
+ * stored of a position depends on it alone. A row that a block does not divide is filled up with its last value, which changes no
+ * scale. */
 #ifndef FJ_OPS_CACHE_H
 #define FJ_OPS_CACHE_H
 
@@ -14,16 +16,34 @@
 
 #include "ops/op.h"
 
-/* Values of one page. */
-static inline int64_t fj_page_values(int64_t n_layers, int64_t n_kv_heads, int64_t d_head)
+typedef struct fj_cache_layout {
+    const fj_dtype *k, *v;
+    int64_t         n_layers, n_kv_heads, d_head;
+} fj_cache_layout;
+
+/* Values of a stored row of d, what fills its last block included, and its bytes. */
+static inline int64_t fj_cache_row_values(const fj_dtype *type, int64_t d)
 {
-    return n_layers * 2 * n_kv_heads * FJ_TILE_ROWS * d_head;
+    return (d + type->block_len - 1) / type->block_len * type->block_len;
 }
 
-/* Index of the first key value of (page, layer, head); the values of that head lie n_kv_heads * 64 * d_head further on. */
-static inline int64_t fj_page_at(int64_t page, int64_t layer, int64_t head, int64_t n_layers, int64_t n_kv_heads, int64_t d_head)
+static inline size_t fj_cache_row_bytes(const fj_dtype *type, int64_t d)
 {
-    return ((page * n_layers + layer) * 2 * n_kv_heads + head) * FJ_TILE_ROWS * d_head;
+    return (size_t)(fj_cache_row_values(type, d) / type->block_len * type->block_bytes);
+}
+
+static inline size_t fj_page_bytes(const fj_cache_layout *c)
+{
+    size_t row = fj_cache_row_bytes(c->k, c->d_head) + fj_cache_row_bytes(c->v, c->d_head);
+    return (size_t)(c->n_layers * c->n_kv_heads * FJ_TILE_ROWS) * row;
+}
+
+/* Where the first row of (page, layer, head) begins, of its keys or its values. */
+static inline size_t fj_page_at(const fj_cache_layout *c, int64_t page, int64_t layer, int64_t head, bool is_value)
+{
+    size_t k = FJ_TILE_ROWS * fj_cache_row_bytes(c->k, c->d_head), v = FJ_TILE_ROWS * fj_cache_row_bytes(c->v, c->d_head);
+    size_t first = (size_t)((page * c->n_layers + layer) * c->n_kv_heads) * (k + v);
+    return first + (is_value ? (size_t)c->n_kv_heads * k + (size_t)head * v : (size_t)head * k);
 }
 
 #endif

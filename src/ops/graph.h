@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "ops/activation.h"
 #include "ops/attend.h"
+#include "ops/cache.h"
 #include "ops/op.h"
 #include "ops/state.h"
 
@@ -96,9 +97,10 @@ fj_value *fj_rope(fj_graph *g, fj_value *x, fj_value *table, int64_t n_heads, in
 /* Causal attention inside the segments that the tiles describe. */
 fj_value *fj_attention(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, const fj_attention_shape *shape);
 
-/* The same against the cache: stores k and v first (an effect), then reads every key from it. cache: external, see cache.h. */
+/* The same against the cache: stores k and v first (an effect), then reads every key from it. cache: external bytes; layer: one of the
+ * layout's, see cache.h. */
 fj_value *fj_attention_cached(fj_graph *g, fj_value *q, fj_value *k, fj_value *v, fj_value *tiles, fj_value *tables,
-                              fj_value *cache, int64_t layer, int64_t n_layers, const fj_attention_shape *shape);
+                              fj_value *cache, int64_t layer, const fj_cache_layout *layout, const fj_attention_shape *shape);
 
 /* Experts. N rows choose k each; their N*k slots, sorted by (expert, row), make values of (N, k*D): elementwise operations take them
  * as they are. route.c says more. */

@@ -14,16 +14,15 @@ int64_t fj_weight_step(const fj_value *v)
     return v->dtype->block_len;
 }
 
-/* run NULL: without kernels. */
-static void decode(const fj_run *run, const fj_dtype *dtype, const unsigned char *src, float *dst, int64_t n)
+void fj_rows_decode(const fj_run *run, const fj_dtype *dtype, const void *src, float *dst, int64_t n)
 {
     int index = run ? fj_decode_index(dtype) : -1;
     if (index >= 0)
         run->k->decode_row[index](src, dst, n);
     else if (run && dtype == &fj_bf16)
-        run->k->bf16_to_f32_row(dst, (const uint16_t *)(const void *)src, n);
+        run->k->bf16_to_f32_row(dst, src, n);
     else if (run && dtype == &fj_f16)
-        run->k->f16_to_f32_row(dst, (const uint16_t *)(const void *)src, n);
+        run->k->f16_to_f32_row(dst, src, n);
     else
         fj_quant_of(dtype)->decode(src, dst, n);
 }
@@ -40,7 +39,7 @@ static void decode_nested(const fj_run *run, const fj_row_form *form, const fj_d
     for (int64_t n; block < end; block += n, src += n * dtype->block_bytes, dst += n * len) {
         n = FJ_MIN((int64_t)MOST, end - block);
         fj_nested_expand(form->run_scale, form->offset, src, block, n, blocks);
-        decode(run, full, blocks, dst, n * len);
+        fj_rows_decode(run, full, blocks, dst, n * len);
     }
 }
 
@@ -54,7 +53,7 @@ static void decode_ordered(const fj_run *run, const int32_t *order, const fj_dty
     fj_assert(step > 0);
     for (int64_t i = 0, n; i < k; i += n, src += n / dtype->block_len * dtype->block_bytes) {
         n = FJ_MIN(step, k - i);
-        decode(run, dtype, src, values, n);
+        fj_rows_decode(run, dtype, src, values, n);
         for (int64_t j = 0; j < n; j++)
             dst[order[i + j]] = values[j];
     }
@@ -69,7 +68,7 @@ static void decode_row(const fj_run *run, const fj_row_form *form, const fj_dtyp
     else if (form && form->run_scale)
         decode_nested(run, form, dtype, src, row * k + k0, nk, dst);
     else
-        decode(run, dtype, src, dst, nk);
+        fj_rows_decode(run, dtype, src, dst, nk);
 }
 
 void fj_weight_read(const fj_weight *w, int64_t row, float *out)

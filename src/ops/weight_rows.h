@@ -14,6 +14,9 @@ const float *fj_weight_rows(const fj_run *run, const fj_value *v, int64_t row0, 
 /* A row of a matrix that is not packed, those of all experts counted through; plainly, without kernels. */
 void fj_weight_read(const fj_weight *w, int64_t row, float *out);
 
+/* n values (whole blocks) of any type, as f32. run NULL: without kernels. */
+void fj_rows_decode(const fj_run *run, const fj_dtype *dtype, const void *src, float *dst, int64_t n);
+
 /* Columns can be cut at multiples of this: the block of the type; a packed matrix, and one in another order, only whole. */
 int64_t fj_weight_step(const fj_value *v);
 

@@ -89,7 +89,9 @@ fj_status fj_plan_method(const fj_model *m, const fj_plan_wanted *w, int n_threa
 {
     if (strcmp(w->method, "run") != 0)
         return plan_tuning(m, w, n_threads, k, out, err);
-    fj_session_settings session = { .n_ctx = w->length, .n_seqs = w->batch, .fast = true, .stop_layer = -1 };
+    fj_session_settings session = {
+        .n_ctx = w->length, .n_seqs = w->batch, .fast = true, .stop_layer = -1, .k_type = w->k_type, .v_type = w->v_type
+    };
     return fj_plan_generating(m, &session, !w->no_repack, n_threads, k, out, err);
 }
 

@@ -26,6 +26,7 @@ typedef struct fj_plan_wanted {
     int64_t length;     /* tokens of a row; 0: 4096 to run, 2048 to train, at most the model's own */
     int64_t batch, rank; /* 0: 1 and 8 */
     bool keeps_activations, bf16, no_repack;
+    const fj_dtype *k_type, *v_type; /* of the cache, as in fj_session_settings; may be NULL */
 } fj_plan_wanted;
 fj_status fj_plan_method(const fj_model *m, const fj_plan_wanted *w, int n_threads, const fj_kernels *k, fj_plan *out, fj_err *err);
 

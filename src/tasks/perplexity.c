@@ -95,6 +95,8 @@ static fj_status open_side(work *w, side *s, fj_err *err)
                                      .n_seqs = w->n_seqs,
                                      .fast = s->reader->fast,
                                      .stop_layer = -1,
+                                     .k_type = s->reader->k_type,
+                                     .v_type = s->reader->v_type,
                                      .adapter = s->reader->adapter };
     size_t rows = (size_t)FJ_MIN(w->piece, w->n_seqs * (w->w->n_ctx - w->first));
     fj_status st = fj_session_open(s->reader->model, &settings, w->m->pool, w->m->kernels, &s->session, err);

@@ -36,6 +36,7 @@ typedef struct fj_reader {
     const fj_model   *model;
     const fj_adapter *adapter; /* may be NULL */
     bool              fast;    /* arithmetic of `run`, else float32 throughout */
+    const fj_dtype   *k_type, *v_type; /* of its cache, as in fj_session_settings; may be NULL */
 } fj_reader;
 
 typedef struct fj_measurement {

@@ -23,6 +23,9 @@ done
 awk -v kl="$(value mean)" 'BEGIN { exit !(kl > 0 && kl < 1) }'
 says 0 '' eval small.gguf --perplexity "$text" -c 64 --kl-base "$model" --fast --max-kl 1 --min 0.2 --max-perplexity 1e9
 grep -q '^same top token ' out
+says 0 '' eval "$model" --perplexity "$text" -c 64 --kl-base "$model" --json --max-kl 0
+says 0 '' eval "$model" --perplexity "$text" -c 64 --kl-base "$model" -ctk q8_0 -ctv q4_0 --json
+awk -v kl="$(value mean)" 'BEGIN { exit !(kl > 0 && kl < 0.1) }'
 says 6 'a mean KL divergence of ' eval small.gguf --perplexity "$text" -c 64 --kl-base "$model" --max-kl 1e-9
 says 6 'a share of equal top tokens of ' eval small.gguf --perplexity "$text" -c 64 --kl-base "$model" --min 1
 says 6 'a perplexity of ' eval "$model" --perplexity "$text" -c 64 --max-perplexity 1.01

@@ -51,6 +51,20 @@ code=0
 "$FORJA" run "$model" --ids 1,2 -n 5 --ignore-eos >/dev/full 2>err || code=$?
 [ "$code" = 1 ] && [ "$(grep -c 'error:' err)" = 1 ]
 
-says 0 '' bench model.gguf -p 8 -n 2 --repeat 1 --no-limits --json
+# the cache's types: the same answer in any batch of threads, for heads of any size; other bits are other numbers
+says 0 '' run "$model" --ids 1,2,3 -n 12 --ignore-eos --temp 0 -ctk q8_0 --cache-type-v Q4_0
+cp out first
+says 0 '' run "$model" --ids 1,2,3 -n 12 --ignore-eos --temp 0 -ctk q8_0 -ctv q4_0 -t 3
+cmp out first
+says 2 "--cache-type-k: 'q9' is not one of f32|f16|bf16|q8_0" run "$model" --ids 1 -ctk q9
+kv() { sed -n 's/.*"kv": \([0-9]*\).*/\1/p'; }
+says 0 '' plan "$model" --length 64 -ctk f32 -ctv f32 --json
+whole=$(kv <out)
+says 0 '' plan "$model" --length 64 -ctk f16 -ctv bf16 --json
+[ "$whole" = $((2 * $(kv <out))) ]
+says 0 '' plan "$model" --length 64 --cache-type-k q8_0 --cache-type-v q8_0 --json
+[ $((16 * $(kv <out))) = $((34 * whole)) ] # a head of 4 takes a whole block
+
+says 0 '' bench model.gguf -ctk q8_0 -ctv q8_0 -p 8 -n 2 --repeat 1 --no-limits --json
 grep -q '"tokens_per_second": [0-9]' out
 says 2 '--repeat' bench model.gguf --repeat 0
