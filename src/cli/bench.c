@@ -76,7 +76,7 @@ static fj_status open_bench(bench *b, fj_err *err)
     if (!st)
         st = fj_choose_experts(&s->experts, b->opened.model, err);
     settings_.adapter = b->opened.adapter;
-    fj_fit fit = { s->max_memory, !s->no_repack, rt->pool, &rt->kernels, rt->log };
+    fj_fit fit = { s->max_memory, !s->no_repack, rt->pool, &rt->kernels, rt->log, 0 };
     if (!st)
         st = fj_opened_fit(&b->opened, &fit, &settings_, err);
     if (st)

@@ -45,6 +45,7 @@ static const fj_option options[] = {
 };
 
 static const fj_option_group groups[] = { { "sampling", fj_sample_options, AT(sample) },
+                                          { "guessing ahead", fj_draft_options, AT(draft) },
                                           { "experts", fj_expert_options, AT(experts) },
                                           { "cache of keys and values", fj_cache_options, AT(cache) },
                                           { 0 } };
@@ -77,6 +78,18 @@ static fj_status read_template(fj_runner *r, fj_err *err)
     return st;
 }
 
+static fj_status open_draft(fj_runner *r, fj_err *err)
+{
+    char *path = NULL;
+    fj_draft_settings s = r->s->draft;
+    fj_status st = s.model ? fj_call_fetch(r->call, s.model, &path, err) : FJ_OK;
+    s.model = path;
+    if (!st)
+        st = fj_draft_open(&s, &r->opened, &r->draft, err);
+    r->draft_path = path;
+    return st;
+}
+
 static fj_status open_model(fj_runner *r, fj_err *err)
 {
     const fj_run_settings *s = r->s;
@@ -88,6 +101,8 @@ static fj_status open_model(fj_runner *r, fj_err *err)
     }
     if (!st)
         st = fj_choose_experts(&s->experts, r->opened.model, err);
+    if (!st)
+        st = open_draft(r, err);
     if (!st)
         fj_debug(r->call->rt->log, "%s: opened in %.2f s", s->model, fj_seconds() - started);
     return st;
@@ -104,12 +119,18 @@ fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, int64_t length, fj_er
                                      .k_type = fj_cache_type(r->s->cache.k),
                                      .v_type = fj_cache_type(r->s->cache.v),
                                      .adapter = r->opened.adapter };
-    fj_fit fit = { r->s->max_memory, !r->s->no_repack, rt->pool, &rt->kernels, rt->log };
-    fj_status st = fj_opened_fit(&r->opened, &fit, &settings, err);
+    fj_fit fit = { r->s->max_memory, !r->s->no_repack, rt->pool, &rt->kernels, rt->log, 0 };
+    fj_status st = r->draft ? fj_draft_plan(r->draft, n_ctx, &fit, &fit.beside, err) : FJ_OK;
+    if (!st)
+        st = fj_opened_fit(&r->opened, &fit, &settings, err);
     if (!st)
         st = fj_session_open(m, &settings, rt->pool, &rt->kernels, &r->session, err);
     if (!st)
         st = fj_generator_new(r->session, m->hp.n_vocab, r->opened.bundle, &r->generator, err);
+    if (!st && r->draft)
+        st = fj_draft_start(r->draft, n_ctx, &fit, err);
+    if (!st && r->draft)
+        st = fj_generator_use_draft(r->generator, r->draft, err);
     if (!st)
         st = fj_sampler_new(&r->s->sample, r->opened.bundle->generation, r->opened.bundle->tokenizer, m->hp.n_vocab,
                             fj_session_n_ctx(r->session), r->seed, &r->sampler, err);
@@ -126,8 +147,10 @@ static void close_run(fj_runner *r)
 {
     fj_sampler_free(r->sampler);
     fj_generator_free(r->generator);
+    fj_draft_close(r->draft);
     fj_session_close(r->session);
     fj_opened_close(&r->opened);
+    free(r->draft_path);
     free(r->template_text);
 }
 
@@ -240,6 +263,9 @@ static fj_status print_answer(const fj_runner *r, const fj_encoding *prompt, con
               fj_json_set(timings, "prompt_ms", fj_json_new_real(g->prompt_ms)) &&
               fj_json_set(timings, "predicted_n", fj_json_new_int(g->n)) &&
               fj_json_set(timings, "predicted_ms", fj_json_new_real(g->predicted_ms));
+    if (r->draft)
+        ok = ok && fj_json_set(timings, "draft_n", fj_json_new_int(g->draft_n)) &&
+             fj_json_set(timings, "draft_n_accepted", fj_json_new_int(g->draft_n_accepted));
     ok = ok && fj_json_set(v, "text", fj_json_new_text(g->text.data ? g->text.data : "", g->text.len)) &&
          fj_json_set(v, "ids", fj_json_of_ids(g->ids, (size_t)g->n)) &&
          fj_json_set(v, "prompt_ids", fj_json_of_ids(prompt->ids, prompt->n)) &&
@@ -259,6 +285,9 @@ static void tell_speed(const fj_runner *r, const fj_generation *g)
     fj_debug(r->call->rt->log, "prompt %lld tokens, %.1f/s; answer %lld tokens, %.1f/s; %s", (long long)g->prompt_n,
              1e3 * (double)g->prompt_n / g->prompt_ms, (long long)g->n, 1e3 * (double)g->n / g->predicted_ms,
              g->finish_reason);
+    if (r->draft)
+        fj_debug(r->call->rt->log, "%lld tokens guessed, %lld of them right", (long long)g->draft_n,
+                 (long long)g->draft_n_accepted);
 }
 
 /* The context that the prompt and its answer need, where the user did not say. */

@@ -17,6 +17,7 @@ typedef struct fj_run_settings {
     fj_sample_settings sample;
     fj_expert_settings experts;
     fj_cache_settings cache;
+    fj_draft_settings draft;
 } fj_run_settings;
 
 /* A model ready to answer. */
@@ -24,6 +25,8 @@ typedef struct fj_runner {
     const fj_call *call;
     const fj_run_settings *s;
     fj_opened opened;
+    fj_draft *draft; /* NULL: none was asked for */
+    char *draft_path;
     fj_session *session;
     fj_generator *generator;
     fj_sampler *sampler;

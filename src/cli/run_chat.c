@@ -37,10 +37,14 @@ static void show(void *context, const char *text, size_t len)
 static void tell_stats(const talk *t)
 {
     const fj_generation *g = &t->answer;
-    (void)printf("%s[prompt %lld tokens, %.1f/s; answer %lld tokens, %.1f/s; context %lld of %lld]%s\n",
+    char guesses[64] = "";
+    if (t->r->draft)
+        (void)snprintf(guesses, sizeof guesses, "%lld guessed, %lld right; ", (long long)g->draft_n,
+                       (long long)g->draft_n_accepted);
+    (void)printf("%s[prompt %lld tokens, %.1f/s; answer %lld tokens, %.1f/s; %scontext %lld of %lld]%s\n",
                  fj_style_code(FJ_STYLE_DIM, t->color), (long long)g->prompt_n,
                  1e3 * (double)g->prompt_n / g->prompt_ms, (long long)g->n, 1e3 * (double)g->n / g->predicted_ms,
-                 (long long)fj_session_length(t->r->session, 0), (long long)fj_session_n_ctx(t->r->session),
+                 guesses, (long long)fj_session_length(t->r->session, 0), (long long)fj_session_n_ctx(t->r->session),
                  fj_style_code(FJ_STYLE_NONE, t->color));
 }
 

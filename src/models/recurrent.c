@@ -48,18 +48,19 @@ static unsigned char *slot_of(const fj_recurrent *r, int64_t slot)
 
 void fj_recurrent_keep(fj_recurrent *r, int64_t seq, int64_t length)
 {
-    if (!r->shape.n_layers || !length)
+    if (!r->shape.n_layers)
         return;
-    memcpy(slot_of(r, r->n_seqs + seq), slot_of(r, seq), slot_bytes(&r->shape));
-    r->kept[seq] = length;
+    if (length)
+        memcpy(slot_of(r, r->n_seqs + seq), slot_of(r, seq), slot_bytes(&r->shape));
+    r->kept[seq] = length; /* another text begins at 0: what was kept of the one before is of no use */
 }
 
 int64_t fj_recurrent_go_back(fj_recurrent *r, int64_t seq, int64_t length, int64_t wanted)
 {
     if (!r->shape.n_layers || wanted >= length)
         return FJ_MIN(wanted, length);
-    if (wanted == 0 || r->kept[seq] != wanted)
+    if (r->kept[seq] <= 0 || r->kept[seq] > wanted)
         return 0;
     memcpy(slot_of(r, seq), slot_of(r, r->n_seqs + seq), slot_bytes(&r->shape));
-    return wanted;
+    return r->kept[seq];
 }

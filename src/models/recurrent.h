@@ -19,11 +19,11 @@ size_t    fj_recurrent_bytes(const fj_model *m, int64_t n_seqs);
 fj_status fj_recurrent_open(const fj_model *m, int64_t n_seqs, fj_recurrent *out, fj_err *err);
 void      fj_recurrent_close(fj_recurrent *r); /* accepts a zeroed one */
 
-/* Takes the snapshot of a sequence that has `length` positions. */
+/* Takes the snapshot of a sequence that has `length` positions; of 0 it forgets the one before. */
 void fj_recurrent_keep(fj_recurrent *r, int64_t seq, int64_t length);
 
-/* Goes back from `length` positions to at most `wanted`: how many are left. That is `wanted` where nothing changes or a snapshot of it
- * is there, else 0. */
+/* Goes back from `length` positions to at most `wanted`: how many are left. That is `wanted` where nothing changes, else those of the
+ * snapshot, or 0 where it was taken later. */
 int64_t fj_recurrent_go_back(fj_recurrent *r, int64_t seq, int64_t length, int64_t wanted);
 
 #endif

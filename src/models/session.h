@@ -60,8 +60,8 @@ typedef struct fj_rows_in {
 fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, const int *cancel, fj_err *err);
 
 int64_t fj_session_length(const fj_session *s, int64_t seq);
-/* Forgets positions from `length` on and says how many are left: less than `length`, that is 0, only where layers are recurrent and the
- * last call did not begin there. */
+/* Forgets positions from `length` on and says how many are left: `length`, but where layers are recurrent only what was there before the
+ * last call, or 0 when that was more than `length`. */
 int64_t fj_session_truncate(fj_session *s, int64_t seq, int64_t length);
 int64_t fj_session_n_ctx(const fj_session *s);
 

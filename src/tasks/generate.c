@@ -11,9 +11,12 @@
 struct fj_generator {
     fj_session *session;
     const fj_bundle *bundle;
+    int64_t n_vocab;
     int64_t n_ctx, n; /* the context's size; ids that were given to the session or come next */
-    int32_t *ids;     /* n_ctx + 1 */
-    float *logits;    /* n_vocab */
+    int32_t *ids;     /* n_ctx + 1: those, then guesses; always begins with what the session holds */
+    float *logits;    /* (1 + guesses, n_vocab) */
+    fj_draft *draft;  /* NULL: none */
+    uint8_t *wants;   /* 1 + guesses ones */
     int32_t ends[FJ_MOST_ENDS];
     int n_ends;
 };
@@ -31,7 +34,9 @@ fj_status fj_generator_new(fj_session *session, int64_t n_vocab, const fj_bundle
     fj_generator *g = calloc(1, sizeof *g);
     *out = NULL;
     if (g) {
-        *g = (fj_generator){ .session = session, .bundle = bundle, .n_ctx = fj_session_n_ctx(session) };
+        *g = (fj_generator){
+            .session = session, .bundle = bundle, .n_vocab = n_vocab, .n_ctx = fj_session_n_ctx(session)
+        };
         g->ids = calloc((size_t)g->n_ctx + 1, sizeof *g->ids);
         g->logits = calloc((size_t)n_vocab, sizeof *g->logits);
         g->n_ends = fj_end_ids(bundle, g->ends);
@@ -50,7 +55,27 @@ void fj_generator_free(fj_generator *g)
         return;
     free(g->ids);
     free(g->logits);
+    free(g->wants);
     free(g);
+}
+
+fj_status fj_generator_use_draft(fj_generator *g, fj_draft *draft, fj_err *err)
+{
+    size_t rows = 1 + (size_t)fj_draft_most(draft);
+    float *logits = calloc(rows * (size_t)g->n_vocab, sizeof *logits);
+    uint8_t *wants = malloc(rows);
+    if (!logits || !wants) {
+        free(logits);
+        free(wants);
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for the logits of %zu tokens", rows);
+    }
+    memset(wants, 1, rows);
+    free(g->logits);
+    free(g->wants);
+    g->logits = logits;
+    g->wants = wants;
+    g->draft = draft;
+    return FJ_OK;
 }
 
 /* ---- the prompt ----------------------------------------------------------------------------------------------------------------------- */
@@ -137,29 +162,74 @@ static fj_status finish(stream *s, fj_err *err)
     return FJ_OK;
 }
 
+/* Draws the next token from a row of logits; whether the answer is over. */
+static fj_status take_token(fj_generator *g, fj_sampler *sampler, const fj_generate_settings *s, stream *text,
+                            const float *logits, fj_generation *out, bool *is_stop, bool *is_over, fj_err *err)
+{
+    int32_t id;
+    fj_status st = fj_sampler_draw(sampler, logits, g->ids, g->n, &id, err);
+    if (st)
+        return st;
+    out->ids[out->n++] = id;
+    g->ids[g->n++] = id;
+    bool is_end = !s->ignore_eos && fj_is_end(g->ends, g->n_ends, id);
+    if (!is_end)
+        st = add_id(text, id, is_stop, err);
+    if (is_end || *is_stop)
+        out->finish_reason = "stop";
+    *is_over = is_end || *is_stop || g->n > g->n_ctx || out->n == s->n_predict;
+    return st;
+}
+
+/* The tokens of a pass: behind what was known, and behind each guess as long as the guesses are what was drawn. The session then holds
+ * no more than that, and not the last one. */
+static fj_status take_tokens(fj_generator *g, fj_sampler *sampler, const fj_generate_settings *s, stream *text,
+                             int64_t n_guessed, fj_generation *out, bool *is_stop, bool *is_over, fj_err *err)
+{
+    fj_status st = FJ_OK;
+    int64_t row = 0, n_right = 0;
+    for (; !st && !*is_over && row == n_right; row++) {
+        int32_t guess = row < n_guessed ? g->ids[g->n] : -1;
+        st = take_token(g, sampler, s, text, g->logits + row * g->n_vocab, out, is_stop, is_over, err);
+        n_right += !st && g->ids[g->n - 1] == guess;
+    }
+    if (fj_session_length(g->session, 0) > g->n - 1)
+        (void)fj_session_truncate(g->session, 0, g->n - 1);
+    out->draft_n += n_guessed;
+    out->draft_n_accepted += n_right;
+    if (n_guessed && !*is_over)
+        fj_draft_learn(g->draft, n_guessed, n_right);
+    return st;
+}
+
+/* Computes the last token and guesses of what follows, as many as could still be wanted. A recurrent state goes back to before the pass
+ * that had a wrong guess: it takes what was right once more, without guesses, so that the next pass begins behind it. */
+static fj_status next_pass(fj_generator *g, const fj_generate_settings *s, const fj_generation *out, const int *cancel,
+                           int64_t *n_guessed, fj_err *err)
+{
+    fj_status st = FJ_OK;
+    int64_t held = fj_session_length(g->session, 0), room = g->n_ctx - g->n;
+    *n_guessed = 0;
+    if (s->n_predict >= 0)
+        room = FJ_MIN(room, s->n_predict - out->n - 1);
+    if (g->draft && room > 0 && held == g->n - 1)
+        st = fj_draft_guess(g->draft, g->ids, g->n, room, g->ids + g->n, n_guessed, cancel, err);
+    fj_rows_in rows = { .n = g->n - held + *n_guessed, .ids = g->ids + held, .wants = *n_guessed ? g->wants : NULL };
+    return st ? st : fj_session_forward(g->session, &rows, g->logits, cancel, err);
+}
+
 /* Draws tokens until something ends the answer; *ended by a stop text when there is nothing left to flush. */
 static fj_status decode(fj_generator *g, fj_sampler *sampler, const fj_generate_settings *s, stream *text,
                         const int *cancel, fj_generation *out, bool *is_stop, fj_err *err)
 {
     fj_status st = FJ_OK;
-    for (out->finish_reason = "length"; !st && (s->n_predict < 0 || out->n < s->n_predict);) {
-        int32_t id;
-        st = fj_sampler_draw(sampler, g->logits, g->ids, g->n, &id, err);
-        if (st)
-            break;
-        out->ids[out->n++] = id;
-        g->ids[g->n++] = id;
-        if (!s->ignore_eos && fj_is_end(g->ends, g->n_ends, id)) {
-            out->finish_reason = "stop";
-            break;
-        }
-        st = add_id(text, id, is_stop, err);
-        if (*is_stop)
-            out->finish_reason = "stop";
-        if (st || *is_stop || g->n > g->n_ctx || out->n == s->n_predict)
-            break;
-        fj_rows_in rows = { .n = 1, .ids = &id };
-        st = fj_session_forward(g->session, &rows, g->logits, cancel, err);
+    int64_t n_guessed = 0;
+    bool is_over = s->n_predict == 0;
+    out->finish_reason = "length";
+    while (!st && !is_over) {
+        st = take_tokens(g, sampler, s, text, n_guessed, out, is_stop, &is_over, err);
+        if (!st && !is_over)
+            st = next_pass(g, s, out, cancel, &n_guessed, err);
     }
     if (st == FJ_ERR_CANCELLED)
         out->finish_reason = "cancelled";

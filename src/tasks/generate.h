@@ -5,6 +5,7 @@
 
 #include "hub/hub.h"
 #include "models/session.h"
+#include "tasks/draft.h"
 #include "tasks/sample.h"
 
 typedef struct fj_generate_settings {
@@ -21,6 +22,7 @@ typedef struct fj_generation {
     const char
         *finish_reason; /* "stop" (an end token or a stop text) or "length"; "cancelled" after FJ_ERR_CANCELLED */
     int64_t prompt_n;   /* tokens of the prompt that were computed: a beginning that the session held already is not */
+    int64_t draft_n, draft_n_accepted; /* tokens that were guessed, and that were right */
     double prompt_ms, predicted_ms;
 } fj_generation;
 void fj_generation_free(fj_generation *g); /* accepts a zeroed one */
@@ -32,6 +34,9 @@ typedef struct fj_generator fj_generator;
 fj_status fj_generator_new(fj_session *session, int64_t n_vocab, const fj_bundle *bundle, fj_generator **out,
                            fj_err *err);
 void fj_generator_free(fj_generator *g); /* accepts NULL */
+
+/* From now on guesses are confirmed several at once: the same answers, sooner. The draft is borrowed and was started. */
+fj_status fj_generator_use_draft(fj_generator *g, fj_draft *draft, fj_err *err);
 
 /* Shows text as it becomes final; whole UTF-8 characters. */
 typedef void fj_generate_show(void *context, const char *text, size_t len);

@@ -184,3 +184,54 @@ TEST(an_answer_of_a_broken_model_ends_with_a_reason)
     fj_generation_free(&g);
     close_all(&x);
 }
+
+/* ---- guesses -------------------------------------------------------------------------------------------------------------------------- */
+
+static fj_draft *use_lookup(answering *x, int64_t most)
+{
+    fj_err err = { 0 };
+    fj_draft *d = NULL;
+    fj_draft_settings s = { .lookup = true, .most = most };
+    fj_opened target = { .bundle = &x->bundle, .model = x->m };
+    fj_fit fit = { .repacks = true, .pool = x->pool, .kernels = &x->k };
+    CHECK_OK(fj_draft_open(&s, &target, &d, &err));
+    CHECK(d != NULL);
+    CHECK_OK(fj_draft_start(d, CONTEXT, &fit, &err));
+    CHECK_OK(fj_generator_use_draft(x->generator, d, &err));
+    return d;
+}
+
+/* To the end of the context and shorter, greedy and drawn, also behind what the session holds. A bias makes the model repeat itself, always
+ * or most of the time, so that guesses are right, and right for a while. */
+TEST(answers_with_guesses_are_those_without)
+{
+    static const int64_t most[] = { 1, 2, 7, 64 };
+    static const char *const bias[] = { NULL, "12+1000", "12+5" };
+    static const int32_t prompt[] = { 4, 8, 15, 4, 8, 15, 4, 8, 15, 16 };
+    for (size_t i = 0; i < FJ_LEN(most) * FJ_LEN(bias); i++) {
+        size_t b = i % FJ_LEN(bias);
+        answering x, guessing;
+        fj_generation wanted = { 0 }, got = { 0 };
+        fj_err err;
+        int64_t guessed = 0, right = 0;
+        open_all(&x, NULL, bias[b], b == 2);
+        open_all(&guessing, NULL, bias[b], b == 2);
+        fj_draft *d = use_lookup(&guessing, most[i / FJ_LEN(bias)]);
+        for (int64_t n = -1; n < 12; n++) {
+            int64_t n_prompt = 9 + n % 2;
+            CHECK_OK(answer(&x, prompt, n_prompt, n, NULL, &wanted, &err));
+            CHECK_OK(answer(&guessing, prompt, n_prompt, n, NULL, &got, &err));
+            CHECK(got.n == wanted.n && !memcmp(got.ids, wanted.ids, (size_t)got.n * sizeof *got.ids));
+            CHECK(got.prompt_n == wanted.prompt_n && !strcmp(got.finish_reason, wanted.finish_reason));
+            guessed += got.draft_n;
+            right += got.draft_n_accepted;
+        }
+        CHECK(b == 0 || right > 0);
+        CHECK(b == 1 ? right == guessed : b == 0 || right < guessed);
+        fj_draft_close(d);
+        fj_generation_free(&wanted);
+        fj_generation_free(&got);
+        close_all(&guessing);
+        close_all(&x);
+    }
+}

@@ -65,7 +65,7 @@ static fj_status room_beside(const fj_opened *o, const fj_fit *fit, const fj_ses
     enum { SPARE = 8 << 20 }; /* an answer's text, a sampler's candidates, stacks */
     fj_session_bytes bytes;
     fj_status st = fj_session_plan(o->model, s, fj_pool_threads(fit->pool), fit->kernels, &bytes, err);
-    uint64_t taken = fj_resident_bytes() + SPARE + bytes.kv + bytes.arena;
+    uint64_t taken = fj_resident_bytes() + SPARE + bytes.kv + bytes.arena + fit->beside;
     *session = st ? 0 : bytes.kv + bytes.arena;
     *left = !st && limit > taken ? (size_t)(limit - taken) : 0;
     return st;
@@ -76,7 +76,7 @@ fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *se
     static const int64_t chunks[] = { 512, 64, 8 };
     size_t left = 0, beside = 0, least = fj_model_least_bytes(o->model);
     uint64_t limit;
-    char text[3][24];
+    char text[4][24];
     if (!fit->limit) {
         if (fit->repacks)
             fj_opened_repack(o, fit->pool, fit->log);
@@ -94,9 +94,10 @@ fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *se
     }
     if (left < least || fj_peak_resident_bytes() > limit) {
         (void)fj_fail(err, FJ_ERR_MEMORY,
-                      "--max-memory: %s do not hold the program (%s), the context (%s) and one matrix",
+                      "--max-memory: %s do not hold the program (%s), the context (%s)%s%s%s and one matrix",
                       fj_format_bytes(limit, text[0]), fj_format_bytes(fj_peak_resident_bytes(), text[1]),
-                      fj_format_bytes(beside, text[2]));
+                      fj_format_bytes(beside, text[2]), fit->beside ? ", the draft (" : "",
+                      fit->beside ? fj_format_bytes(fit->beside, text[3]) : "", fit->beside ? ")" : "");
         return fj_hint(err, "a shorter context (-c) takes less");
     }
     fj_status st = fj_model_fit(o->model, left, fit->repacks, fit->pool, err);

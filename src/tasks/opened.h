@@ -29,6 +29,7 @@ typedef struct fj_fit {
     fj_pool    *pool;
     const fj_kernels *kernels;
     fj_log     *log;
+    size_t      beside; /* what else will be taken: by a draft model */
 } fj_fit;
 fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *session, fj_err *err);
 

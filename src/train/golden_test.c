@@ -251,7 +251,7 @@ static void append(fj_session *session, const golden *g, int64_t first, int64_t 
     CHECK_OK(fj_session_forward(session, &rows, out, NULL, &err));
 }
 
-/* Rows of another prompt beside it, chunks, and going back: to where a call began, and to nowhere else. */
+/* Rows of another prompt beside it, chunks, and going back: to where the last call began, and to nowhere else. */
 TEST(recurrent_states_follow_their_sequences_and_go_back_to_where_a_call_began)
 {
     static const char *const names[] = { "tiny-jamba", "tiny-mamba" };
@@ -273,7 +273,12 @@ TEST(recurrent_states_follow_their_sequences_and_go_back_to_where_a_call_began)
         CHECK_OK(fj_session_open(g.m, &s, pool, &k, &session, &err));
         append(session, &g, 0, 5, at5);
         append(session, &g, 5, 4, at9);
-        CHECK(fj_session_truncate(session, 0, 7) == 0 && fj_session_length(session, 0) == 0);
+        CHECK(fj_session_truncate(session, 0, 7) == 5 && fj_session_length(session, 0) == 5);
+        append(session, &g, 5, 4, got);
+        CHECK(test_same_bits(got, at9, v));
+        CHECK(fj_session_truncate(session, 0, 4) == 0 && fj_session_length(session, 0) == 0);
+        append(session, &g, 0, 9, got);
+        CHECK(fj_session_truncate(session, 0, 7) == 0); /* what was kept of the text before is gone */
         append(session, &g, 0, 5, got);
         CHECK(test_same_bits(got, at5, v));
         append(session, &g, 5, 1, got);

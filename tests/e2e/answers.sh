@@ -62,6 +62,19 @@ says 0 '' run "$model" -p S --temp 0 -n 30 --ignore-eos --presence-penalty 200 -
 ids=$(sed -n 's/.*"ids": \[\([0-9, ]*\)\], "prompt_ids".*/\1/p' out | tr -d ' ' | tr , '\n')
 [ "$(printf '%s\n' $ids | sort | uniq -d | wc -l)" = 0 ] && [ "$(printf '%s\n' $ids | wc -l)" = 30 ]
 
+# guesses: the same text and the same end, from the model itself and from what was said before
+for guess in --lookup "--draft $model" "--draft $model --lookup --draft-max 16 --draft-p-min 0"; do
+    answers 'Salud, ñ!' -p hola --chat $guess
+    answers 'Salud, ' -p 'Salud, ñ! Salud, ñ! S' --chat --stop 'ñ' $guess
+    answers 'Sal' -p hola --chat -n 3 $guess
+    answers 'Salud, ñ!
+Salud, ñ!
+Salud, ñ!
+Salu' -p hola --chat -n 40 --ignore-eos $guess
+done
+says 0 '' run "$model" -p hola --chat --temp 0 --json -n 40 --ignore-eos --draft "$model"
+grep -Eq '"draft_n": ([1-9][0-9]*), "draft_n_accepted": \1\}\}' out
+
 # a seed fixes the answer
 says 0 '' run "$model" -p S --temp 3 --seed 4 -n 40 --ignore-eos
 cp out first
@@ -110,6 +123,10 @@ shows 'hint: did you mean temp?'
 shows 'error: /set wants a sampling option and a value'
 shows 'error: cannot open gone'
 shows '/undo'
+# guesses in a conversation
+talk 'hola\nhola\n/stats\nhola\n/exit\n' "--lookup --draft '$model'"
+[ "$(grep -c '^Salud, ñ!$' out)" = 3 ]
+shows ' right; context'
 # what is pasted is one message (keys such as Ctrl-D or backspace would be taken by the terminal when typed so far ahead)
 talk '\033[200~one\ntwo\033[201~\nñ\n/read prompt\n/save pasted.jsonl\n/bye\n'
 grep -qF '"content": "one\ntwo"' pasted.jsonl

@@ -25,6 +25,10 @@ for case in bf16:45 bf16:60 q8.gguf:40; do
     grep -q 'do not fit and are read from the file each time' err || { cat err; exit 1; }
     [ "$(answer $model "--max-memory ${limit}M --no-repack -t 1")" = "$wanted" ]
 done
+# a draft model is counted
+plain=$(answer bf16 '') && [ "$(answer bf16 '--max-memory 95M --draft q8.gguf --draft-p-min 0')" = "$plain" ]
+[ "$(cat most)" -lt 95000000 ] && grep -q 'do not fit and are read' err && grep -q '"draft_n": [1-9]' out
+says 4 ', the draft (' run bf16 --ids 1,2 -n 4 --draft q8.gguf --max-memory 60M
 # no word where all fits
 answer bf16 '--max-memory 1G' >got
 [ ! -s err ] || { cat err; exit 1; }

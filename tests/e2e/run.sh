@@ -21,7 +21,35 @@ for case in tiny-bias:9 tiny-tied:9 tiny-window:12 tiny-linear:9; do
     done
 done
 
+# guesses change no token: right and wrong ones, of a recurrent model too, greedy and drawn, to the end of the context
+again=1,2,3,4,5,6,1,2,3,4,5,6,1,2,3
+right=0
+for case in tiny-bias tiny-gemma3 tiny-jamba tiny-mamba tiny-mixtral tiny-window; do
+    model=$golden/$case
+    for way in '--temp 0 -n 60' '--temp 0.4 --seed 3 -n 60' '--temp 0 --repeat-penalty 1.2 -n 33 -c 40'; do
+        says 0 '' run "$model" --ids $again --ignore-eos --json $way
+        plain=$(list out ids)
+        for guess in '--lookup' '--lookup --draft-max 2 --draft-min 2 -t 1' "--draft $model --draft-p-min 0" \
+            "--model-draft $golden/tiny-linear --draft-p-min 0.1 --lookup --draft-max 20 --max-memory 1G"; do
+            case "$case$guess" in
+                tiny-jamba*draft\ * | tiny-mamba*draft\ * | *\ "$golden"/tiny-linear*) # other tokens, or no way back
+                    [ "$case" = tiny-bias ] || continue ;;
+            esac
+            says 0 '' run "$model" --ids $again --ignore-eos --json $way $guess
+            [ "$(list out ids)" = "$plain" ] || { echo "$case $way $guess: other tokens"; exit 1; }
+            right=$((right + $(sed -n 's/.*"draft_n_accepted": \([0-9]*\).*/\1/p' out)))
+        done
+    done
+done
+[ $right -gt 500 ]
+says 2 'a recurrent state cannot take wrong guesses back' run "$golden/tiny-bias" --ids 1 --draft "$golden/tiny-jamba"
+says 2 '22 tokens, the model has 268' run "$ROOT/tests/golden/talker" -p a --draft "$golden/tiny-bias"
+says 3 "no such file or folder: 'nowhere'" run "$golden/tiny-bias" --ids 1 --draft nowhere
+says 2 '--draft-max' run "$golden/tiny-bias" --ids 1 --lookup --draft-max 0
+says 4 ', the draft (' run "$golden/tiny-bias" --ids 1 --draft "$golden/tiny-bias" --max-memory 1M
+
 # a seed fixes the answer; another one changes it
+model=$golden/tiny-linear
 says 0 '' run "$model" --ids 1,2,3 -n 12 --ignore-eos --seed 5 --temp 2
 cp out first
 says 0 '' run "$model" --ids 1,2,3 -n 12 --ignore-eos --seed 5 --temp 2 -t 3 --no-repack
