@@ -85,7 +85,7 @@ static fj_status open_draft(fj_runner *r, fj_err *err)
     fj_status st = s.model ? fj_call_fetch(r->call, s.model, &path, err) : FJ_OK;
     s.model = path;
     if (!st)
-        st = fj_draft_open(&s, &r->opened, &r->draft, err);
+        st = fj_draft_open(&s, &r->opened, r->call->rt->pool, &r->draft, err);
     r->draft_path = path;
     return st;
 }

@@ -73,7 +73,7 @@ static fj_status check_model(const fj_draft *d, const fj_opened *target, fj_err 
     return check_tokens(d, target, err);
 }
 
-fj_status fj_draft_open(const fj_draft_settings *s, const fj_opened *target, fj_draft **out, fj_err *err)
+fj_status fj_draft_open(const fj_draft_settings *s, const fj_opened *target, fj_pool *pool, fj_draft **out, fj_err *err)
 {
     *out = NULL;
     if (!s->model && !s->lookup)
@@ -82,7 +82,7 @@ fj_status fj_draft_open(const fj_draft_settings *s, const fj_opened *target, fj_
     if (!d)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory to guess");
     *d = (fj_draft){ .s = *s, .reach = s->most };
-    fj_status st = s->model ? fj_opened_open(s->model, NULL, FJ_OPEN_ALL, &d->opened, err) : FJ_OK;
+    fj_status st = s->model ? fj_opened_open(s->model, NULL, FJ_OPEN_ALL, pool, &d->opened, err) : FJ_OK;
     if (!st && s->model)
         st = check_model(d, target, err);
     if (!st && s->model)

@@ -19,9 +19,9 @@ extern const fj_option fj_draft_options[]; /* rows for the struct above */
 
 typedef struct fj_draft fj_draft;
 
-/* For a model that is opened with its tokenizer. *out is NULL where neither way was asked for. FJ_ERR_USAGE: the draft model has other
- * tokens, or a recurrent state, which cannot be cut. */
-fj_status fj_draft_open(const fj_draft_settings *s, const fj_opened *target, fj_draft **out, fj_err *err);
+/* For a model that is opened with its tokenizer; pool as in fj_opened_open. *out is NULL where neither way was asked for.
+ * FJ_ERR_USAGE: the draft model has other tokens, or a recurrent state, which cannot be cut. */
+fj_status fj_draft_open(const fj_draft_settings *s, const fj_opened *target, fj_pool *pool, fj_draft **out, fj_err *err);
 void fj_draft_close(fj_draft *d); /* accepts NULL */
 
 /* The memory that fj_draft_start takes, weights included, for a context of n_ctx positions (0: the draft's own). */

@@ -194,7 +194,7 @@ static fj_draft *use_lookup(answering *x, int64_t most)
     fj_draft_settings s = { .lookup = true, .most = most };
     fj_opened target = { .bundle = &x->bundle, .model = x->m };
     fj_fit fit = { .repacks = true, .pool = x->pool, .kernels = &x->k };
-    CHECK_OK(fj_draft_open(&s, &target, &d, &err));
+    CHECK_OK(fj_draft_open(&s, &target, NULL, &d, &err));
     CHECK(d != NULL);
     CHECK_OK(fj_draft_start(d, CONTEXT, &fit, &err));
     CHECK_OK(fj_generator_use_draft(x->generator, d, &err));
