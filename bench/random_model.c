@@ -54,8 +54,9 @@ static fj_status write_model(const char *config, const char *out, const char *ty
     if (!st)
         st = fj_pool_open(fj_cpu_count(), &pool, err);
     fj_export_rows rows = { random_rows, m };
+    fj_export_types types = { .recipe = recipe };
     if (!st)
-        st = is_gguf ? fj_export_gguf(m, bundle, &rows, recipe, out, pool, NULL, NULL, err)
+        st = is_gguf ? fj_export_gguf(m, bundle, &rows, &types, out, pool, NULL, NULL, err)
                      : fj_export_hf(m, bundle, &rows, dtype, out, err);
     if (!st)
         (void)printf("{\"parameters\": %lld, \"active\": %lld}\n", (long long)fj_model_parameters(m),
