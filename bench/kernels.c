@@ -142,7 +142,7 @@ int main(int argc, char **argv)
     const char *isa = argc > 1 ? argv[1] : "auto", *only = argc > 2 ? argv[2] : "";
     unsigned mask = 0;
     if (!fj_cpu_mask(isa, &mask)) {
-        fprintf(stderr, "usage: bench_kernels [ref|avx2|avx512-base|avx512|auto [name]]\n");
+        fprintf(stderr, "usage: bench_kernels [ref|avx2|avx512-base|avx512|neon-base|neon|auto [name]]\n");
         return 2;
     }
     fj_kernels kernels;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs all tests, or those whose name holds the first argument. */
+ * Runs all tests, or those whose name holds one of the arguments. */
 #include "tests/test.h"
 
 #include <stdio.h>
@@ -81,6 +81,14 @@ static int make_temporary(void)
     return mkdtemp(temporary) != NULL;
 }
 
+static int is_chosen(const char *name, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strstr(name, argv[i]))
+            return 1;
+    return argc < 2;
+}
+
 int main(int argc, char **argv)
 {
     struct CMUnitTest *chosen = calloc(test_count + 1, sizeof *chosen);
@@ -92,11 +100,11 @@ int main(int argc, char **argv)
         return 1;
     }
     for (size_t i = 0; i < test_count; i++)
-        if (argc < 2 || strstr(test_table[i].name, argv[1]))
+        if (is_chosen(test_table[i].name, argc, argv))
             chosen[n++] = test_table[i];
     int failed = n ? _cmocka_run_group_tests("forja", chosen, n, NULL, NULL) : 0;
     if (n == 0)
-        (void)fprintf(stderr, "no test has '%s' in its name\n", argc > 1 ? argv[1] : "");
+        (void)fprintf(stderr, "no test has '%s' in its name\n", argc > 1 ? argv[argc - 1] : "");
     printf("%zu passed, %d failed\n", n - (size_t)(failed < 0 ? 0 : failed), failed);
     if (fj_remove_tree(temporary, &err))
         (void)fprintf(stderr, "%s\n", err.message);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# setup.sh build|test|demo: sees to it that what forja needs is on this machine. What is missing is installed with apt-get (as root or
+# setup.sh build|test|demo|arm: sees to it that what forja needs is on this machine. What is missing is installed with apt-get (as root or
 # through sudo, never asking); where there is no apt-get it is listed. With nothing missing it does nothing.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
@@ -52,10 +52,16 @@ needs_demo() {
     need python3-pip pip python3 -m pip --version
 }
 
+needs_arm() {
+    needs_build
+    program gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+    program qemu-user qemu-aarch64
+}
+
 case ${1:-build} in
-build | test | demo) "needs_${1:-build}" ;;
+build | test | demo | arm) "needs_${1:-build}" ;;
 *)
-    echo "usage: setup.sh build|test|demo" >&2
+    echo "usage: setup.sh build|test|demo|arm" >&2
     exit 2
     ;;
 esac

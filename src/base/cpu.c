@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * CPUID and XGETBV: an instruction set counts when the processor has it and the system saves its registers. */
+ * CPUID and XGETBV: an instruction set counts when the processor has it and the system saves its registers. On arm64 the kernel
+ * says so in HWCAP. */
 #include "base/cpu.h"
 
 #include <stdio.h>
@@ -40,9 +41,25 @@ unsigned fj_cpu_features(void)
     return f;
 }
 #elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+enum {
+    HAS_SDOT = 1 << 20,
+    HAS_I8MM = 1 << 13,
+    HAS_BF16 = 1 << 14
+}; /* asm/hwcap.h: ASIMDDP; I8MM, BF16 of the second word */
+
 unsigned fj_cpu_features(void)
 {
-    return FJ_CPU_NEON;
+    unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+    unsigned f = FJ_CPU_NEON;
+    if (first & HAS_SDOT)
+        f |= FJ_CPU_DOT;
+    if ((first & HAS_SDOT) && (second & HAS_I8MM))
+        f |= FJ_CPU_I8MM;
+    if (second & HAS_BF16)
+        f |= FJ_CPU_BF16;
+    return f;
 }
 #else
 unsigned fj_cpu_features(void)
@@ -62,6 +79,8 @@ bool fj_cpu_mask(const char *isa, unsigned *mask)
         { "avx2", FJ_CPU_AVX2 },
         { "avx512-base", FJ_CPU_AVX2 | FJ_CPU_AVX512 },
         { "avx512", FJ_CPU_AVX2 | FJ_CPU_AVX512 | FJ_CPU_VNNI | FJ_CPU_BF16 },
+        { "neon-base", FJ_CPU_NEON },
+        { "neon", FJ_CPU_NEON | FJ_CPU_DOT | FJ_CPU_I8MM | FJ_CPU_BF16 },
     };
     for (size_t i = 0; i < FJ_LEN(known); i++)
         if (!strcmp(isa, known[i].name)) {
@@ -73,7 +92,7 @@ bool fj_cpu_mask(const char *isa, unsigned *mask)
 
 char *fj_cpu_names(unsigned features, char out[64])
 {
-    static const char *const names[] = { "avx2", "avx512", "vnni", "bf16", "neon" };
+    static const char *const names[] = { "avx2", "avx512", "vnni", "bf16", "neon", "dotprod", "i8mm" };
     size_t at = 0;
     out[0] = '\0';
     for (size_t i = 0; i < FJ_LEN(names); i++)

@@ -99,7 +99,7 @@ static fj_status open_runtime(const fj_common *common, fj_runtime *rt, fj_err *e
     unsigned mask = 0, features = fj_cpu_features();
     if (!fj_cpu_mask(common->isa, &mask))
         return fj_fail(err, FJ_ERR_USAGE, "--isa: no kernels are called '%s'", common->isa);
-    if (strcmp(common->isa, "auto") && (mask & ~features & ~(unsigned)(FJ_CPU_VNNI | FJ_CPU_BF16)))
+    if (strcmp(common->isa, "auto") && (mask & ~features & ~(unsigned)FJ_CPU_EXTRAS))
         return fj_fail(err, FJ_ERR_USAGE, "--isa %s: this processor does not have it", common->isa);
     fj_kernels_init(&rt->kernels, features & mask);
     rt->log = fj_log_new(common->quiet ? FJ_LOG_WARN : common->verbose ? FJ_LOG_DEBUG : FJ_LOG_NOTE);

@@ -15,7 +15,7 @@ const fj_option fj_common_options[] = {
     { "seed", "N", FJ_OPT_INT, offsetof(fj_common, seed), "-1",
       "seed of all random choices; -1: the command's own default", -1, 9e15, 0 },
     { "isa", "NAME", FJ_OPT_TEXT, offsetof(fj_common, isa), "auto", "kernels to use", 0, 0, 0,
-      "ref|avx2|avx512-base|avx512|auto" },
+      "ref|avx2|avx512-base|avx512|neon-base|neon|auto" },
     { "json", NULL, FJ_OPT_FLAG, offsetof(fj_common, json), NULL, "JSON on standard output and nothing else there", 0,
       0, 0 },
     { "quiet", NULL, FJ_OPT_FLAG, offsetof(fj_common, quiet), NULL, "warnings and errors only", 0, 0, 'q' },

@@ -47,6 +47,27 @@ static void init_avx512(fj_kernels *k)
         fj_kernels_init_gemm_rows_bf16_avx512(k);
     }
 }
+#elif defined(__aarch64__)
+static void init_neon(fj_kernels *k)
+{
+    k->name = "neon";
+    fj_kernels_init_gemm_dot_neon(k);
+    fj_kernels_init_gemm_rows_neon(k);
+    fj_kernels_init_rows_neon(k);
+    fj_kernels_init_convert_neon(k);
+    fj_kernels_init_optimizer_neon(k);
+    fj_kernels_init_quant_neon(k);
+    fj_kernels_init_quant_dot_neon(k);
+    fj_kernels_init_decode_neon(k);
+    if (k->cpu & FJ_CPU_DOT)
+        fj_kernels_init_quant_dotprod_neon(k);
+    if (k->cpu & FJ_CPU_I8MM)
+        fj_kernels_init_quant_i8mm_neon(k);
+    if (k->cpu & FJ_CPU_BF16) {
+        fj_kernels_init_gemm_dot_bf16_neon(k);
+        fj_kernels_init_gemm_rows_bf16_neon(k);
+    }
+}
 #endif
 
 void fj_kernels_init(fj_kernels *k, unsigned cpu)
@@ -59,5 +80,8 @@ void fj_kernels_init(fj_kernels *k, unsigned cpu)
         init_avx2(k);
     if (cpu & FJ_CPU_AVX512)
         init_avx512(k);
+#elif defined(__aarch64__)
+    if (cpu & FJ_CPU_NEON)
+        init_neon(k);
 #endif
 }

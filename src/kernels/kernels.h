@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Inner loops over plain rows: no tensor, no thread, no allocation, no error. One table, chosen once at start by CPU features,
- * worst to best: ref (scalar, the oracle, sums in double), avx2, avx512 (with VNNI and BF16 rows where the CPU has them).
+ * worst to best: ref (scalar, the oracle, sums in double), avx2, avx512 (with VNNI and BF16 rows where the CPU has them); on arm64
+ * ref, neon (with SDOT, SMMLA and BFDOT rows where the CPU has them).
  *
  * The promise that everything above stands on: THE BITS OF A RESULT DEPEND ON ITS OWN INPUTS ALONE. For one build and ISA, row i
  * of a product has the same bits whatever m is, whatever n is, wherever it stands. So every kernel states its order of summation.
@@ -43,7 +44,7 @@ const fj_pack *fj_pack_of(const fj_dtype *dtype);
 
 /* Product of m quantized rows with the packed tiles of n outputs (n <= 16 * tiles):
  *   y[i*ldy + j] = sum over blocks b in order of fma chain (scale_x * scale_w) * exact integer sum - offsets, stated per type
- * in tile_internal.h; ref, AVX2 and AVX-512 give the same bits.
+ * in tile_internal.h; all levels give the same bits.
  * x: m rows of fj_q8_block, x_bytes apart. Only columns j < n are written. */
 typedef void fj_gemm_q_fn(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k);
 
@@ -55,17 +56,17 @@ int fj_decode_index(const fj_dtype *dtype);    /* -1 for types that are not quan
 
 typedef struct fj_kernels {
     unsigned    cpu;  /* features in use */
-    const char *name; /* "ref", "avx2", "avx512" */
+    const char *name; /* "ref", "avx2", "avx512", "neon" */
 
     /* ---- products in dot form: y[i*ldy+j] = sum_k x[i*ldx+k] * w[j*ldw+k], i < m, j < n -------------------------------
      * Order: lane l of 16 sums k = l, l+16, … by FMA in order (masked tail: absent terms leave a lane as it is), then the tree
      * ((l0+l8) + (l4+l12)) … : halves are added: 16 → 8 → 4 → 2 → 1, lane i with lane i + half. AVX2 does the same with two
-     * registers, so AVX2 and AVX-512 give the same bits. ref sums in double. */
+     * registers and NEON with four, so all give the same bits. ref sums in double. */
     void (*gemm_f32)(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t m, int64_t n, int64_t k);
     /* the same with weights widened exactly on the way: same bits as gemm_f32 of the widened weights */
     void (*gemm_f32_f16)(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m, int64_t n, int64_t k);
     void (*gemm_f32_bf16)(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m, int64_t n, int64_t k);
-    /* both sides bf16, f32 sums: lane l of 16 takes pairs (2l, 2l+1) of each run of 32 as VDPBF16PS does; tail padded with zeros.
+    /* both sides bf16, f32 sums: lane l of 16 takes pairs (2l, 2l+1) of each run of 32 as VDPBF16PS or BFDOT does; tail padded with zeros.
      * Without the BF16 feature: widened and summed as gemm_f32 does (other bits, same meaning). */
     void (*gemm_bf16)(float *y, int64_t ldy, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m, int64_t n, int64_t k);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The parts of the table: each file of ref/ and x86/ fills the rows it has, worst level first (kernels.c). */
+ * The parts of the table: each file of ref/, x86/ and arm/ fills the rows it has, worst level first (kernels.c). */
 #ifndef FJ_KERNELS_KERNELS_INTERNAL_H
 #define FJ_KERNELS_KERNELS_INTERNAL_H
 
@@ -64,5 +64,21 @@ void fj_kernels_init_quant_vnni_avx512(fj_kernels *k);
 /* The rows that FJ_CPU_BF16 makes faster (VDPBF16PS). */
 void fj_kernels_init_gemm_dot_bf16_avx512(fj_kernels *k);
 void fj_kernels_init_gemm_rows_bf16_avx512(fj_kernels *k);
+
+/* arm64 */
+void fj_kernels_init_gemm_dot_neon(fj_kernels *k);
+void fj_kernels_init_gemm_rows_neon(fj_kernels *k);
+void fj_kernels_init_rows_neon(fj_kernels *k);
+void fj_kernels_init_convert_neon(fj_kernels *k);
+void fj_kernels_init_optimizer_neon(fj_kernels *k);
+void fj_kernels_init_quant_neon(fj_kernels *k);
+void fj_kernels_init_quant_dot_neon(fj_kernels *k);
+void fj_kernels_init_decode_neon(fj_kernels *k);
+
+/* The rows that FJ_CPU_DOT (SDOT), FJ_CPU_I8MM (SMMLA) and FJ_CPU_BF16 (BFDOT) make faster there. */
+void fj_kernels_init_quant_dotprod_neon(fj_kernels *k);
+void fj_kernels_init_quant_i8mm_neon(fj_kernels *k);
+void fj_kernels_init_gemm_dot_bf16_neon(fj_kernels *k);
+void fj_kernels_init_gemm_rows_bf16_neon(fj_kernels *k);
 
 #endif

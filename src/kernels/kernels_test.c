@@ -23,7 +23,10 @@ TEST(the_table_is_named_after_its_best_level)
     int n_tables = test_tables(tables);
     for (int t = 0; t < n_tables; t++) {
         unsigned cpu = tables[t].cpu;
-        const char *want = cpu & FJ_CPU_AVX512 ? "avx512" : cpu & FJ_CPU_AVX2 ? "avx2" : "ref";
+        const char *want = cpu & FJ_CPU_NEON     ? "neon"
+                           : cpu & FJ_CPU_AVX512 ? "avx512"
+                           : cpu & FJ_CPU_AVX2   ? "avx2"
+                                                 : "ref";
         CHECK(strcmp(tables[t].name, want) == 0);
     }
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/cpu.h"
+#include "base/hash.h"
 #include "base/rng.h"
 #include "kernels/kernels.h"
 #include "tests/test.h"
@@ -16,16 +17,22 @@ enum { TEST_TABLES = 16 };
 
 static const float test_epsilon = 0x1p-24f; /* half a unit in the last place of 1: the error of one rounding */
 
-/* All subsets of features that this machine has, worst first; tables[0] is ref. Returns how many. */
+/* Whether each feature has the one that it builds on. */
+static inline bool test_is_whole(unsigned cpu)
+{
+    return !((cpu & FJ_CPU_AVX512 && !(cpu & FJ_CPU_AVX2)) || (cpu & FJ_CPU_VNNI && !(cpu & FJ_CPU_AVX512)) ||
+             (cpu & FJ_CPU_BF16 && !(cpu & (FJ_CPU_AVX512 | FJ_CPU_NEON))) || (cpu & FJ_CPU_DOT && !(cpu & FJ_CPU_NEON)) ||
+             (cpu & FJ_CPU_I8MM && !(cpu & FJ_CPU_DOT)));
+}
+
+/* All subsets of features that this machine has, worst first; tables[0] is ref, tables[1] has no BF16. Returns how many. */
 static inline int test_tables(fj_kernels tables[TEST_TABLES])
 {
-    unsigned has = fj_cpu_features() & (FJ_CPU_AVX2 | FJ_CPU_AVX512 | FJ_CPU_VNNI | FJ_CPU_BF16);
+    unsigned has = test_cpu();
     int      n = 0;
-    for (unsigned cpu = 0; cpu < TEST_TABLES; cpu++) {
-        bool whole = (cpu < FJ_CPU_AVX512 || cpu & FJ_CPU_AVX2) && (cpu < FJ_CPU_VNNI || cpu & FJ_CPU_AVX512);
-        if (whole && !(cpu & ~has))
+    for (unsigned cpu = 0; cpu <= has; cpu++)
+        if (test_is_whole(cpu) && !(cpu & ~has))
             fj_kernels_init(&tables[n++], cpu);
-    }
     return n;
 }
 
@@ -68,6 +75,12 @@ static inline void test_fill_matrix(float *x, int64_t ld, int64_t m, int64_t n, 
 {
     for (int64_t i = 0; i < (m - 1) * ld + n; i++)
         x[i] = i % ld < n ? (float)(2 * fj_rng_uniform(7, FJ_STREAM_TEST, 0, row, (uint64_t)i) - 1) : NAN;
+}
+
+/* Of the bits of all results so far. What AVX2 gives, NEON must give too: tests compare it with a number. */
+static inline void test_hash(uint64_t *hash, const void *data, size_t bytes)
+{
+    *hash = fj_hash64(data, bytes, *hash);
 }
 
 static inline bool test_same_bits(const float *a, const float *b, int64_t n)

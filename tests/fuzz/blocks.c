@@ -22,7 +22,7 @@ static bool same(const float *a, const float *b, int64_t n)
 
 static void check_levels(const fj_dtype *dtype, const void *blocks, const float *want, int64_t n)
 {
-    static const unsigned levels[] = { 0, FJ_CPU_AVX2, FJ_CPU_AVX2 | FJ_CPU_AVX512 };
+    static const unsigned levels[] = { 0, FJ_CPU_AVX2, FJ_CPU_AVX2 | FJ_CPU_AVX512, FJ_CPU_NEON };
     float got[MOST];
     fj_kernels k;
     int index = fj_decode_index(dtype);

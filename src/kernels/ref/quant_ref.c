@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * int8 products, plainly. Unlike the other references these sum in float: sums of blocks are exact integers and the
- * order of the rest is stated (tile_internal.h), so ref, AVX2 and AVX-512 agree in every bit. */
+ * order of the rest is stated (tile_internal.h), so all levels agree in every bit. */
 #include "kernels/kernels_internal.h"
 #include "kernels/tile_internal.h"
 

@@ -2,7 +2,7 @@
  * Conversions of rows with AVX-512: convert_body.h over v16_avx512.h. */
 #include "kernels/x86/v16_avx512.h"
 
-#include "kernels/x86/convert_body.h"
+#include "kernels/v16/convert_body.h"
 
 void fj_kernels_init_convert_avx512(fj_kernels *k)
 {

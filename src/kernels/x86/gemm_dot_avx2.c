@@ -4,7 +4,7 @@
 
 enum { TILE_M = 2, TILE_N = 3, TAIL_N = 1 };
 
-#include "kernels/x86/gemm_dot_float_body.h"
+#include "kernels/v16/gemm_dot_float_body.h"
 
 void fj_kernels_init_gemm_dot_avx2(fj_kernels *k)
 {

@@ -4,7 +4,7 @@
 
 enum { TILE_M = 4, TILE_N = 6, TAIL_N = 2 };
 
-#include "kernels/x86/gemm_dot_float_body.h"
+#include "kernels/v16/gemm_dot_float_body.h"
 
 void fj_kernels_init_gemm_dot_avx512(fj_kernels *k)
 {

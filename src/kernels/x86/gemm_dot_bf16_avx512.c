@@ -6,7 +6,7 @@
 
 enum { TILE_M = 4, TILE_N = 6, TAIL_N = 2 };
 
-#include "kernels/x86/gemm_dot_body.h"
+#include "kernels/v16/gemm_dot_body.h"
 
 static void gemm_bf16(float *y, int64_t ldy, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t ldw, int64_t m,
                       int64_t n, int64_t k)

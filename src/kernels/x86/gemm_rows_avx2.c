@@ -4,7 +4,7 @@
 
 enum { TILE_M = 6, TILE_V = 1 };
 
-#include "kernels/x86/gemm_rows_float_body.h"
+#include "kernels/v16/gemm_rows_float_body.h"
 
 void fj_kernels_init_gemm_rows_avx2(fj_kernels *k)
 {

@@ -6,7 +6,7 @@
 
 enum { TILE_M = 6, TILE_V = 4 };
 
-#include "kernels/x86/gemm_rows_body.h"
+#include "kernels/v16/gemm_rows_body.h"
 
 static void gemm_pairs_bf16(float *c, int64_t ldc, const uint16_t *a, int64_t lda, const uint16_t *b_pairs, int64_t m,
                             int64_t n, int64_t p, bool add)

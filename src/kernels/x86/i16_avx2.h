@@ -9,6 +9,11 @@ typedef struct i16 {
     __m256i lo, hi;
 } i16;
 
+INLINE float half_value(uint16_t half)
+{
+    return _cvtsh_ss(half);
+}
+
 INLINE i16 i16_load_bytes(const uint8_t *p)
 {
     __m128i bytes = _mm_loadu_si128((const __m128i *)p);

@@ -7,6 +7,11 @@
 
 typedef __m512i i16;
 
+INLINE float half_value(uint16_t half)
+{
+    return _cvtsh_ss(half);
+}
+
 INLINE i16 i16_load_bytes(const uint8_t *p)
 {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));

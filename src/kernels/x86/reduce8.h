@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The last steps of the summing tree, 8 → 4 → 2 → 1, which AVX2 and AVX-512 share: lane i is added to lane i + half. */
+ * What AVX2 and AVX-512 share: the last steps of the summing tree, 8 → 4 → 2 → 1, lane i is added to lane i + half; and an
+ * interleaving of rows. */
 #ifndef FJ_KERNELS_X86_REDUCE8_H
 #define FJ_KERNELS_X86_REDUCE8_H
 
 #include <immintrin.h>
+#include <stdint.h>
 
 static inline __attribute__((always_inline, unused)) float v8_sum(__m256 v)
 {
@@ -39,6 +41,22 @@ static inline __attribute__((always_inline, unused)) __m256 v8_sum8(const __m256
         two[i] = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
     }
     return _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xdd));
+}
+
+/* Four words of each of six rows, the words of one place side by side. at: bytes from where the rows begin. */
+static inline __attribute__((always_inline, unused)) void store_four_of_six(float *to, const char *const from[6], int64_t at)
+{
+    __m128 r[6];
+    for (int i = 0; i < 6; i++)
+        r[i] = _mm_loadu_ps((const float *)(const void *)(from[i] + at));
+    __m128 low = _mm_unpacklo_ps(r[4], r[5]), high = _mm_unpackhi_ps(r[4], r[5]);
+    _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
+    for (int i = 0; i < 4; i++)
+        _mm_storeu_ps(to + 6 * i, r[i]);
+    _mm_storel_pi((__m64 *)(void *)(to + 4), low);
+    _mm_storeh_pi((__m64 *)(void *)(to + 10), low);
+    _mm_storel_pi((__m64 *)(void *)(to + 16), high);
+    _mm_storeh_pi((__m64 *)(void *)(to + 22), high);
 }
 
 #endif

@@ -2,7 +2,7 @@
  * Rows of activations with AVX-512: rows_body.h over v16_avx512.h. */
 #include "kernels/x86/v16_avx512.h"
 
-#include "kernels/x86/rows_body.h"
+#include "kernels/v16/rows_body.h"
 
 void fj_kernels_init_rows_avx512(fj_kernels *k)
 {

@@ -135,13 +135,13 @@ INLINE float v16_max_all(v16 v)
     return v8_max_all(_mm256_max_ps(v.lo, v.hi));
 }
 
-INLINE __m256 v16_sum8(const v16 v[8])
+INLINE void v16_store_sum8(float *p, const v16 v[8])
 {
     __m256 half[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
         half[i] = _mm256_add_ps(v[i].lo, v[i].hi);
-    return v8_sum8(half);
+    _mm256_storeu_ps(p, v8_sum8(half));
 }
 
 /* ---- other number formats ------------------------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Sixteen floats, as one AVX-512 register. v16_avx2.h has the same names over two AVX registers, lane for lane with the same
- * roundings, so that a body written with them (*_body.h) gives the same bits on both.
+ * Sixteen floats, as one AVX-512 register. v16_avx2.h has the same names over two AVX registers and arm/v16_neon.h over four,
+ * lane for lane with the same roundings, so that a body written with them (kernels/v16) gives the same bits on all.
  * An n of 1…16 says how many lanes there are; memory behind them is not touched. n = 16 as a constant costs nothing. */
 #ifndef FJ_KERNELS_X86_V16_AVX512_H
 #define FJ_KERNELS_X86_V16_AVX512_H
@@ -109,14 +109,14 @@ INLINE float v16_max_all(v16 v)
     return v8_max_all(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
 }
 
-/* v16_sum of eight registers at once. */
-INLINE __m256 v16_sum8(const v16 v[8])
+/* p[i] = v16_sum(v[i]) of eight registers at once. */
+INLINE void v16_store_sum8(float *p, const v16 v[8])
 {
     __m256 half[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
         half[i] = _mm256_add_ps(_mm512_castps512_ps256(v[i]), _mm512_extractf32x8_ps(v[i], 1));
-    return v8_sum8(half);
+    _mm256_storeu_ps(p, v8_sum8(half));
 }
 
 /* ---- other number formats ------------------------------------------------------------------------------------------ */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Rows of the types that have no packed form, to values: sixteen at a time in v16 and i16. Included by decode_avx2.c and
- * decode_avx512.c behind their headers. Every value is exact, or rounded once (Q2_K), so the bits are those of
+ * Rows of the types that have no packed form, to values: sixteen at a time in v16 and i16. Included behind an i16
+ * header. Every value is exact, or rounded once (Q2_K), so the bits are those of
  * fj_quant.decode; file layouts as stated in quant/. */
-#ifndef FJ_KERNELS_X86_DECODE_BODY_H
-#define FJ_KERNELS_X86_DECODE_BODY_H
+#ifndef FJ_KERNELS_V16_DECODE_BODY_H
+#define FJ_KERNELS_V16_DECODE_BODY_H
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ INLINE float half_at(const uint8_t *p)
 {
     uint16_t h;
     memcpy(&h, p, sizeof h);
-    return _cvtsh_ss(h);
+    return half_value(h);
 }
 
 INLINE uint32_t u32_at(const uint8_t *p)
@@ -374,7 +374,7 @@ static void decode_iq1_m(const void *src, float *dst, int64_t n)
         unsigned half = 0;
         for (int i = 0; i < 4; i++)
             half |= u16_at(block + 48 + 2 * i) >> 12 << 4 * i;
-        float d = _cvtsh_ss((uint16_t)half);
+        float d = half_value((uint16_t)half);
         for (int pair = 0; pair < 16; pair++, dst += 16) {
             const uint8_t *low = block + 2 * pair;
             unsigned high = block[32 + pair], scale = u16_at(block + 48 + pair / 4 * 2) >> pair % 4 * 3 & 7;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Updates of weights in v16. Included by optimizer_avx2.c and optimizer_avx512.c behind their v16 header. */
-#ifndef FJ_KERNELS_X86_OPTIMIZER_BODY_H
-#define FJ_KERNELS_X86_OPTIMIZER_BODY_H
+ * Updates of weights in v16. Included behind a v16 header. */
+#ifndef FJ_KERNELS_V16_OPTIMIZER_BODY_H
+#define FJ_KERNELS_V16_OPTIMIZER_BODY_H
 
 #include "kernels/kernels_internal.h"
 

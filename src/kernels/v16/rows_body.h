@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rows of activations in v16, sixteen values at a time and then the tail. Each step is a function of n lanes, written once for
- * whole vectors and tails. Included by rows_avx2.c and rows_avx512.c behind their v16 header. Sums: the order of kernels.h. */
-#ifndef FJ_KERNELS_X86_ROWS_BODY_H
-#define FJ_KERNELS_X86_ROWS_BODY_H
+ * whole vectors and tails. Included behind a v16 header. Sums: the order of kernels.h. */
+#ifndef FJ_KERNELS_V16_ROWS_BODY_H
+#define FJ_KERNELS_V16_ROWS_BODY_H
 
 #include <math.h>
 
 #include "kernels/kernels_internal.h"
-#include "kernels/x86/exp_body.h"
+#include "kernels/v16/exp_body.h"
 
 static float dot_row(const float *a, const float *b, int64_t n)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * exp and the logistic function of sixteen lanes. Included behind a v16 header. */
-#ifndef FJ_KERNELS_X86_EXP_BODY_H
-#define FJ_KERNELS_X86_EXP_BODY_H
+#ifndef FJ_KERNELS_V16_EXP_BODY_H
+#define FJ_KERNELS_V16_EXP_BODY_H
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Conversions of rows in v16. Included by convert_avx2.c and convert_avx512.c behind their v16 header. */
-#ifndef FJ_KERNELS_X86_CONVERT_BODY_H
-#define FJ_KERNELS_X86_CONVERT_BODY_H
+ * Conversions of rows in v16. Included behind a v16 header. */
+#ifndef FJ_KERNELS_V16_CONVERT_BODY_H
+#define FJ_KERNELS_V16_CONVERT_BODY_H
 
 #include "kernels/kernels_internal.h"
 

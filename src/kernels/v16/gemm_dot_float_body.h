@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The products of gemm_dot_body.h whose sums are chains of f32 FMAs: f32, f16 and bf16, widened exactly.
- * Without VDPBF16PS gemm_bf16 widens both sides. */
-#ifndef FJ_KERNELS_X86_GEMM_DOT_FLOAT_BODY_H
-#define FJ_KERNELS_X86_GEMM_DOT_FLOAT_BODY_H
+ * gemm_bf16 widens both sides. */
+#ifndef FJ_KERNELS_V16_GEMM_DOT_FLOAT_BODY_H
+#define FJ_KERNELS_V16_GEMM_DOT_FLOAT_BODY_H
 
-#include "kernels/x86/madd_pairs_wide.h"
+#include "kernels/v16/madd_pairs_wide.h"
 
-#include "kernels/x86/gemm_dot_body.h"
+#include "kernels/v16/gemm_dot_body.h"
 
 static void gemm_f32(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t m, int64_t n,
                      int64_t k)

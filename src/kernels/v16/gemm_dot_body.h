@@ -11,8 +11,8 @@
  * Many rows: a tile's w rows are widened and laid end to end, [step][TILE_N][16], in a buffer that stays in L1 while a block of
  * x rows, which stays in L2, walks past. That also keeps rows that are 4096 bytes apart from evicting each other. When k is too
  * long for the buffer it is cut; the lanes' sums wait on the stack between two chunks: the chain goes on where it stopped. */
-#ifndef FJ_KERNELS_X86_GEMM_DOT_BODY_H
-#define FJ_KERNELS_X86_GEMM_DOT_BODY_H
+#ifndef FJ_KERNELS_V16_GEMM_DOT_BODY_H
+#define FJ_KERNELS_V16_GEMM_DOT_BODY_H
 
 #include <stddef.h>
 #include <string.h>
@@ -77,7 +77,7 @@ INLINE void store_sums(float *y, int64_t ldy, const v16 *sum, int mr, int nr, in
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             eight[i] = e + i < mr * nr ? sum[e + i] : v16_zero();
-        _mm256_storeu_ps(out + e, v16_sum8(eight));
+        v16_store_sum8(out + e, eight);
     }
     for (int i = 0; i < m; i++)
         memcpy(y + i * ldy, out + i * nr, (size_t)n * sizeof *y);
@@ -97,7 +97,7 @@ INLINE void plain_step(kind kx, kind kw, v16 *sum, const char *const *x, const c
     for (int j = 0; j < nr; j++) {
         v16 ws = load_step(kw, w[j], at, n);
         if (ahead)
-            _mm_prefetch(w[j] + (size_t)at * value_bytes(kw) + ahead, _MM_HINT_T1);
+            __builtin_prefetch(w[j] + (size_t)at * value_bytes(kw) + ahead, 0, 2);
 #pragma GCC unroll 8
         for (int i = 0; i < mr; i++)
             sum[i * nr + j] = madd(kx, xs[i], ws, sum[i * nr + j], n);
@@ -231,7 +231,7 @@ INLINE void fetch_ahead(const dots *d, const char *next, size_t bytes, int64_t a
     for (int64_t line = at * lines / parts; line < end; line++)
 #pragma GCC unroll 8
         for (int j = 0; j < TILE_N; j++)
-            _mm_prefetch(next + (size_t)j * d->w_bytes + line * 64, _MM_HINT_T1);
+            __builtin_prefetch(next + (size_t)j * d->w_bytes + line * 64, 0, 2);
 }
 
 /* Whole tiles of rows i0 <= i < i1 and the TILE_N columns from j0 */

@@ -7,8 +7,8 @@
  * c stays in L2 while all of p goes by.
  * Within a block, a panel of b is laid end to end, [p][TILE_V][16], and rows of a as [p][TILE_M], where enough tiles share
  * them to pay for it: then nothing depends on strides, which else may put all rows in the same few lines of the caches. */
-#ifndef FJ_KERNELS_X86_GEMM_ROWS_BODY_H
-#define FJ_KERNELS_X86_GEMM_ROWS_BODY_H
+#ifndef FJ_KERNELS_V16_GEMM_ROWS_BODY_H
+#define FJ_KERNELS_V16_GEMM_ROWS_BODY_H
 
 #include <stddef.h>
 #include <string.h>
@@ -151,19 +151,8 @@ INLINE void pack_b(float *to, const char *b, int64_t b_p, int64_t p, int n)
 INLINE void interleave(float *to, const char *const *from, int64_t p)
 {
     int64_t q = 0;
-    for (; q + 4 <= p; q += 4, to += 4 * TILE_M) {
-        __m128 r[TILE_M];
-        for (int i = 0; i < TILE_M; i++)
-            r[i] = _mm_loadu_ps((const float *)(const void *)(from[i] + 4 * q));
-        __m128 low = _mm_unpacklo_ps(r[4], r[5]), high = _mm_unpackhi_ps(r[4], r[5]);
-        _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
-        for (int i = 0; i < 4; i++)
-            _mm_storeu_ps(to + i * TILE_M, r[i]);
-        _mm_storel_pi((__m64 *)(void *)(to + 4), low);
-        _mm_storeh_pi((__m64 *)(void *)(to + TILE_M + 4), low);
-        _mm_storel_pi((__m64 *)(void *)(to + 2 * TILE_M + 4), high);
-        _mm_storeh_pi((__m64 *)(void *)(to + 3 * TILE_M + 4), high);
-    }
+    for (; q + 4 <= p; q += 4, to += 4 * TILE_M)
+        store_four_of_six(to, from, 4 * q);
     for (; q < p; q++, to += TILE_M)
         for (int i = 0; i < TILE_M; i++)
             memcpy(to + i, from[i] + 4 * q, 4);
@@ -194,7 +183,7 @@ INLINE void fetch_ahead(const char *next, int64_t b_p, int64_t p, int64_t at, in
     for (int64_t q = at * p / parts; q < (at + 1) * p / parts; q++)
 #pragma GCC unroll 4
         for (int v = 0; v < TILE_V; v++)
-            _mm_prefetch(next + q * b_p + v * 64, _MM_HINT_T1);
+            __builtin_prefetch(next + q * b_p + v * 64, 0, 2);
 }
 
 /* ---- the walk ----------------------------------------------------------------------------------------------------------- */

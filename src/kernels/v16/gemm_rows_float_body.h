@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The products of gemm_rows_body.h whose sums are chains of f32 FMAs, and the packing of pairs. */
-#ifndef FJ_KERNELS_X86_GEMM_ROWS_FLOAT_BODY_H
-#define FJ_KERNELS_X86_GEMM_ROWS_FLOAT_BODY_H
+#ifndef FJ_KERNELS_V16_GEMM_ROWS_FLOAT_BODY_H
+#define FJ_KERNELS_V16_GEMM_ROWS_FLOAT_BODY_H
 
-#include "kernels/x86/madd_pairs_wide.h"
+#include "kernels/v16/madd_pairs_wide.h"
 
-#include "kernels/x86/gemm_rows_body.h"
+#include "kernels/v16/gemm_rows_body.h"
 
 static void gemm_rows_f32(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_col, const float *b, int64_t ldb,
                           int64_t m, int64_t n, int64_t p, bool add)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Exact integer sums of a block of a packed tile: codes as int8, four outputs (a quarter of the tile's rows) a register.
+ * Included by a file that says dot4 first. */
+#ifndef FJ_KERNELS_ARM_QUANT_SUMS_H
+#define FJ_KERNELS_ARM_QUANT_SUMS_H
+
+enum { MAX_ROWS = 4, MOST_SUMS = 8 }; /* rows of a panel; registers of sums: rows times quarters */
+
+/* 4 x 4 codes of group g; codes: this quarter's 16 bytes of the first plane. Codes of 8 bits lose their offset. */
+FJ_INLINE int8x16_t codes_of_group(fj_form f, const uint8_t *codes, int g)
+{
+    if (f.bits == 8)
+        return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes + 64 * g), vdupq_n_u8(0x80)));
+    uint8x16_t low = vld1q_u8(codes + 64 * (g & 3));
+    low = g >= 4 ? vshrq_n_u8(low, 4) : vandq_u8(low, vdupq_n_u8(0x0f));
+    if (f.bits == 5) {
+        uint8x16_t high = vshlq_u8(vld1q_u8(codes + 256), vdupq_n_s8((int8_t)(4 - g)));
+        low = vorrq_u8(low, vandq_u8(high, vdupq_n_u8(0x10)));
+    }
+    if (f.bits == 6) {
+        uint8x16_t high = vshlq_u8(vld1q_u8(codes + 256 + 64 * (g >> 2)), vdupq_n_s8((int8_t)(4 - 2 * (g & 3))));
+        low = vorrq_u8(low, vandq_u8(high, vdupq_n_u8(0x30)));
+    }
+    return vreinterpretq_s8_u8(low);
+}
+
+/* Where the sum of half h and row r begins. */
+FJ_INLINE int32x4_t start(fj_form f, const int rows, const fj_word *x, int h, int r)
+{
+    return vdupq_n_s32(f.offset && f.bits < 8 ? x[fj_panel_start(rows, h, r)].i : 0);
+}
+
+/* Sums of `quarters` quarters for each row: sums[0][quarters * row + quarter], and for q6_k sums[1] of the second half. */
+FJ_INLINE void dot_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *codes,
+                        int32x4_t sums[2][MOST_SUMS])
+{
+    const bool halves = f.is_super && !f.has_min;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows * quarters; i++) {
+        sums[0][i] = start(f, rows, x, 0, i / quarters);
+        sums[1][i] = halves ? start(f, rows, x, 1, i / quarters) : vdupq_n_s32(0);
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < 4; p++)
+#pragma GCC unroll 4
+        for (int q = 0; q < quarters; q++) {
+            int8x16_t first = codes_of_group(f, codes + 16 * q, p), second = codes_of_group(f, codes + 16 * q, p + 4);
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; r++) {
+                const int8_t *row = (const int8_t *)(x + fj_panel_q(r));
+                int           at = quarters * r + q;
+                sums[0][at] = dot4(sums[0][at], first, vld1q_s8(row), p);
+                sums[halves][at] = dot4(sums[halves][at], second, vld1q_s8(row + 16), p);
+            }
+        }
+}
+
+#endif
