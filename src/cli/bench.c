@@ -6,18 +6,11 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
-#include "cli/commands.h"
+#include "cli/bench.h"
 #include "cli/print.h"
 #include "tasks/machine.h"
 
-typedef struct settings {
-    fj_common common;
-    const char *model, *adapter, *max_memory;
-    int64_t n_prompt, n_predict, repeat;
-    bool no_repack, no_limits;
-    fj_expert_settings experts;
-    fj_cache_settings cache;
-} settings;
+typedef fj_bench_settings settings;
 
 static const fj_option options[] = {
     { "MODEL", NULL, FJ_OPT_ARG, offsetof(settings, model), NULL, "folder or .gguf file", 0, 0, 0 },
@@ -32,6 +25,8 @@ static const fj_option options[] = {
     { "no-repack", NULL, FJ_OPT_FLAG, offsetof(settings, no_repack), NULL, "use weights as they lie in the file", 0, 0,
       0 },
     { "no-limits", NULL, FJ_OPT_FLAG, offsetof(settings, no_limits), NULL, "do not measure the machine", 0, 0, 0 },
+    { "load", NULL, FJ_OPT_FLAG, offsetof(settings, load), NULL,
+      "measure instead how long the model takes to open and to give its first token", 0, 0, 0 },
     { 0 },
 };
 
@@ -237,6 +232,8 @@ static fj_status run(const fj_call *call, fj_err *err)
     result prompt = { 0 }, answer = { 0 };
     const result *list[2];
     size_t n = 0;
+    if (b.s->load)
+        return fj_bench_load(call, err);
     fj_status st = open_bench(&b, err);
     if (!st && b.s->n_prompt > 0) {
         st = run_test(&b, &prompt, true, err);

@@ -43,6 +43,7 @@ FJ_INLINE void pack_rows(fj_form f, const uint8_t *rows, size_t row_bytes, int n
         const uint8_t *src = rows + b * file_block;
         for (int r = 0; r < n_rows; r++, src += row_bytes) {
             uint32_t group[8];
+            __builtin_prefetch(src + FJ_TILE_ROWS * row_bytes); /* short rows: of the next tile */
             memcpy(tile + 2 * r, src, 2);
             if (f.has_min)
                 memcpy(tile + 32 + 2 * r, src + 2, 2);

@@ -95,4 +95,13 @@ says 0 '' plan "$model" --length 64 --cache-type-k q8_0 --cache-type-v q8_0 --js
 
 says 0 '' bench model.gguf -ctk q8_0 -ctv q8_0 -p 8 -n 2 --repeat 1 --no-limits --json
 grep -q '"tokens_per_second": [0-9]' out
+for copy in model.gguf "$ROOT/tests/golden/talker"; do # without a tokenizer, and with one
+    says 0 '' bench "$copy" --load --repeat 2 --json
+    for part in map tokenizer weights repack graphs first_token total; do
+        grep -Eq "\"${part}_ms\": [0-9]" out
+    done
+done
+says 0 '' bench model.gguf --load --repeat 1 --no-repack -t 1
+grep -q '^first token' out
+says 3 'nowhere' bench nowhere --load
 says 2 '--repeat' bench model.gguf --repeat 0
