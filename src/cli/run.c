@@ -37,6 +37,10 @@ static const fj_option options[] = {
     { "stop", "TEXT", FJ_OPT_LIST, AT(stop), NULL, "end at this text; may be repeated (also --reverse-prompt)", 0, 0,
       'r' },
     { "reverse-prompt", "TEXT", FJ_OPT_LIST, AT(stop), NULL, "the same as --stop", 0, 0, 0 },
+    { "prompt-cache", "FILE", FJ_OPT_TEXT, AT(prompt_cache), NULL,
+      "keeps what was computed of a prompt (of a chat: of all of it) for the next run that begins like it", 0, 0, 0 },
+    { "prompt-cache-ro", NULL, FJ_OPT_FLAG, AT(prompt_cache_ro), NULL, "read that file and leave it as it is", 0, 0,
+      0 },
     { "adapter", "DIR", FJ_OPT_TEXT, AT(adapter), NULL, "a LoRA adapter in PEFT's form", 0, 0, 0 },
     { "max-memory", "SIZE", FJ_OPT_TEXT, AT(max_memory), NULL,
       "stay below this (2G, 800M): weights that do not fit are read from the file each time", 0, 0, 0 },
@@ -307,7 +311,9 @@ static fj_status answer_once(fj_runner *r, fj_err *err)
     fj_generation g = { 0 };
     fj_generate_settings settings = { .n_predict = r->s->n_predict,
                                       .ignore_eos = r->s->ignore_eos,
-                                      .stop = &r->s->stop };
+                                      .stop = &r->s->stop,
+                                      .prompt_cache = r->s->prompt_cache,
+                                      .writes_prompt_cache = !r->s->prompt_cache_ro };
     bool as_json = r->s->common.json;
     fj_status st = encode_prompt(r, &prompt, err);
     if (!st)
@@ -357,6 +363,8 @@ static fj_status run(const fj_call *call, fj_err *err)
     if (s->ids && (s->chat || s->system))
         return fj_fail(err, FJ_ERR_USAGE, "run: --ids are taken as they are, --%s does not go with them",
                        s->chat ? "chat" : "system");
+    if (s->prompt_cache_ro && !s->prompt_cache)
+        return fj_fail(err, FJ_ERR_USAGE, "run: --prompt-cache-ro needs --prompt-cache FILE");
     fj_status st = read_template(&r, err);
     if (!st)
         st = open_model(&r, err);

@@ -10,9 +10,9 @@
 
 typedef struct fj_run_settings {
     fj_common common;
-    const char *model, *prompt, *file, *system, *ids, *adapter, *template_name, *template_file, *max_memory;
+    const char *model, *prompt, *file, *system, *ids, *adapter, *template_name, *template_file, *max_memory, *prompt_cache;
     int64_t n_predict, n_ctx;
-    bool chat, ignore_eos, no_repack;
+    bool chat, ignore_eos, no_repack, prompt_cache_ro;
     fj_list stop;
     fj_sample_settings sample;
     fj_expert_settings experts;

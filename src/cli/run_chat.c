@@ -71,7 +71,10 @@ static fj_status encode(talk *t, fj_err *err)
 static fj_status answer(talk *t, fj_err *err)
 {
     fj_runner *r = t->r;
-    fj_generate_settings s = { .n_predict = r->s->n_predict, .ignore_eos = r->s->ignore_eos, .stop = &r->s->stop };
+    fj_generate_settings s = { .n_predict = r->s->n_predict,
+                               .ignore_eos = r->s->ignore_eos,
+                               .stop = &r->s->stop,
+                               .prompt_cache = r->s->prompt_cache };
     fj_status st = encode(t, err);
     fj_sampler_restart(r->sampler, r->seed + t->n_answers++);
     if (!st)
@@ -384,6 +387,8 @@ fj_status fj_run_chat(fj_runner *r, fj_err *err)
         greet(&t);
         st = converse(&t, err);
     }
+    if (!st && r->s->prompt_cache && !r->s->prompt_cache_ro && fj_session_length(r->session, 0))
+        st = fj_generator_save(r->generator, r->s->prompt_cache, err);
     fj_lines_close(t.lines);
     fj_chat_free(t.chat);
     fj_encoding_free(&t.prompt);

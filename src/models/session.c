@@ -1,42 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * See session.h. A few graphs of different capacity (1, 8, 64 and a prompt chunk) share one arena and one cache; a pass takes the
  * smallest that fits. Which one it is changes no bit. */
-#include "models/session.h"
+#include "models/session_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/build.h"
-#include "models/kv_cache.h"
-#include "models/recurrent.h"
-#include "models/stream.h"
-
-enum { N_GRAPHS = 4, DEFAULT_CTX = 4096, DEFAULT_CHUNK = 512, MOST_CTX = 1 << 24 };
-
-typedef struct plan {
-    int64_t capacity;
-    fj_graph *g;
-    fj_build b;
-    fj_value *result;
-} plan;
-
-struct fj_session {
-    const fj_model *m;
-    fj_session_settings s;
-    fj_kv_cache cache;
-    fj_recurrent states;
-    plan plans[N_GRAPHS];
-    int n_plans;
-    fj_buffer memory; /* the step arena, then the scratch of the workers */
-    size_t arena_bytes;
-    fj_run run;
-    fj_stream stream; /* of a model with streamed weights */
-    fj_err build_err;
-    int32_t *ids, *pos, *select; /* chunk rows each */
-    fj_tile *tiles;
-    int64_t *start; /* of each sequence: its length before the call */
-    fj_arena *arena;
-};
+enum { DEFAULT_CTX = 4096, DEFAULT_CHUNK = 512, MOST_CTX = 1 << 24 };
 
 static fj_session_settings settled(const fj_model *m, const fj_session_settings *s)
 {
@@ -57,7 +27,7 @@ static fj_cache_layout cache_layout(const fj_model *m, const fj_session_settings
 }
 
 static fj_status make_plan(const fj_model *m, const fj_session_settings *s, int64_t capacity, const fj_run *run,
-                           plan *p, fj_err *err)
+                           fj_session_graph *p, fj_err *err)
 {
     p->capacity = capacity;
     p->g = fj_graph_new(err);
@@ -80,7 +50,7 @@ static fj_status make_plan(const fj_model *m, const fj_session_settings *s, int6
     return fj_graph_plan(p->g, run, err);
 }
 
-static int capacities(const fj_session_settings *s, int64_t out[N_GRAPHS])
+static int capacities(const fj_session_settings *s, int64_t out[FJ_SESSION_GRAPHS])
 {
     static const int64_t small[] = { 1, 8, 64 };
     int n = 0;
@@ -91,10 +61,10 @@ static int capacities(const fj_session_settings *s, int64_t out[N_GRAPHS])
     return n;
 }
 
-static fj_status make_plans(const fj_model *m, const fj_session_settings *s, const fj_run *run, plan *plans,
+static fj_status make_plans(const fj_model *m, const fj_session_settings *s, const fj_run *run, fj_session_graph *plans,
                             int *n_plans, size_t *arena_bytes, size_t *scratch_bytes, fj_err *err)
 {
-    int64_t capacity[N_GRAPHS];
+    int64_t capacity[FJ_SESSION_GRAPHS];
     int n = capacities(s, capacity);
     *n_plans = 0;
     *arena_bytes = *scratch_bytes = 0;
@@ -112,7 +82,7 @@ static fj_status make_plans(const fj_model *m, const fj_session_settings *s, con
 fj_status fj_session_plan(const fj_model *m, const fj_session_settings *settings, int n_threads, const fj_kernels *k,
                           fj_session_bytes *out, fj_err *err)
 {
-    plan plans[N_GRAPHS] = { 0 };
+    fj_session_graph plans[FJ_SESSION_GRAPHS] = { 0 };
     int n;
     size_t arena, scratch;
     fj_session_settings s = settled(m, settings);
@@ -141,7 +111,7 @@ static fj_status bind_routes(fj_session *s, fj_build *b, fj_err *err)
     return FJ_OK;
 }
 
-static void tell_routes(const fj_session *s, const plan *p, int64_t first, int64_t n)
+static void tell_routes(const fj_session *s, const fj_session_graph *p, int64_t first, int64_t n)
 {
     for (int i = 0; i < p->b.n_routes; i++) {
         const fj_build_route *r = &p->b.routes[i];
@@ -294,7 +264,7 @@ static bool has_rows(const fj_rows_in *rows, int64_t seq)
     return false;
 }
 
-static plan *plan_for(fj_session *s, int64_t n)
+static fj_session_graph *plan_for(fj_session *s, int64_t n)
 {
     int i = 0;
     while (s->plans[i].capacity < n)
@@ -313,7 +283,7 @@ fj_status fj_session_forward(fj_session *s, const fj_rows_in *rows, float *out, 
     s->run.cancel = cancel;
     for (int64_t first = 0; first < rows->n && !st; first += s->s.chunk) {
         int64_t n = FJ_MIN(s->s.chunk, rows->n - first);
-        plan *p = plan_for(s, n);
+        fj_session_graph *p = plan_for(s, n);
         fill(s, rows, first, n);
         p->result->data = out;
         fj_build_bind_logits(&p->b, out);

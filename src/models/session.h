@@ -65,4 +65,25 @@ int64_t fj_session_length(const fj_session *s, int64_t seq);
 int64_t fj_session_truncate(fj_session *s, int64_t seq, int64_t length);
 int64_t fj_session_n_ctx(const fj_session *s);
 
+/* ---- what a sequence holds, as bytes (session_state.c) -------------------------------------------------------------------- */
+
+/* Of its first `length` positions: of page after page the rows of keys and of values that cache.h has there, then the recurrent state. */
+size_t fj_session_state_bytes(const fj_session *s, int64_t length);
+
+/* Gives all that a sequence holds, a piece after the other. */
+typedef void fj_session_sink(void *context, const void *piece, size_t len);
+void fj_session_state_write(const fj_session *s, int64_t seq, fj_session_sink *sink, void *context);
+
+/* From the state of `held` positions, written by a session of the same identity, the sequence gets the first `length` (at most n_ctx), in
+ * place of what it holds. Says how many it has then: 0 where layers are recurrent and the state is not of `length` positions. */
+int64_t fj_session_state_read(fj_session *s, int64_t seq, const void *state, int64_t held, int64_t length);
+
+/* What states depend on. Two sessions with the same identity read each other's, and go on with the bits that they would have had. */
+typedef struct fj_session_identity {
+    const fj_dtype *k_type, *v_type;
+    char model[65];      /* of configuration, tensors (names, types, shapes and samples of the values), adapter, choice of experts */
+    char arithmetic[65]; /* of the kernels, what `fast` says, and which of longrope's divisors are used */
+} fj_session_identity;
+fj_status fj_session_identify(const fj_session *s, fj_session_identity *out, fj_err *err);
+
 #endif

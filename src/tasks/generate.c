@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "tasks/prompt_cache.h"
 #include "tasks/stop.h"
 
 struct fj_generator {
@@ -80,11 +81,12 @@ fj_status fj_generator_use_draft(fj_generator *g, fj_draft *draft, fj_err *err)
 
 /* ---- the prompt ----------------------------------------------------------------------------------------------------------------------- */
 
-/* Computes what the session does not hold yet of a prompt, at least its last token. */
-static fj_status prefill(fj_generator *g, const int32_t *prompt, int64_t n, const int *cancel, fj_generation *out,
-                         fj_err *err)
+/* Computes what the session does not hold yet of the first n ids of a prompt; of those that it could hold, n_most are not computed
+ * again. */
+static fj_status compute(fj_generator *g, const int32_t *prompt, int64_t n, int64_t n_most, const int *cancel,
+                         fj_generation *out, fj_err *err)
 {
-    int64_t held = FJ_MIN(fj_session_length(g->session, 0), n - 1), same = 0;
+    int64_t held = FJ_MIN(fj_session_length(g->session, 0), n_most), same = 0;
     double started = fj_seconds();
     while (same < held && g->ids[same] == prompt[same])
         same++;
@@ -95,9 +97,39 @@ static fj_status prefill(fj_generator *g, const int32_t *prompt, int64_t n, cons
         return st;
     memcpy(g->ids, prompt, (size_t)n * sizeof *prompt);
     g->n = n;
-    out->prompt_n = n - same;
-    out->prompt_ms = 1e3 * (fj_seconds() - started);
+    out->prompt_n += n - same;
+    out->prompt_ms += 1e3 * (fj_seconds() - started);
     return FJ_OK;
+}
+
+/* Takes from the file what it has of the prompt, and writes it anew when that was not all: but for the last token, so that a recurrent state
+ * need not go back for the same prompt. */
+static fj_status use_cache(fj_generator *g, const int32_t *prompt, int64_t n, const fj_generate_settings *s,
+                           const int *cancel, fj_generation *out, fj_err *err)
+{
+    int64_t held = 0;
+    fj_status st = FJ_OK;
+    if (!fj_session_length(g->session, 0))
+        st = fj_prompt_cache_read(s->prompt_cache, g->session, prompt, n - 1, &held, err);
+    if (!st)
+        memcpy(g->ids, prompt, (size_t)held * sizeof *prompt);
+    if (st || held == n - 1 || !s->writes_prompt_cache)
+        return st;
+    st = compute(g, prompt, n - 1, n - 1, cancel, out, err);
+    return st ? st : fj_generator_save(g, s->prompt_cache, err);
+}
+
+/* The whole prompt, at least its last token. */
+static fj_status prefill(fj_generator *g, const int32_t *prompt, int64_t n, const fj_generate_settings *s,
+                         const int *cancel, fj_generation *out, fj_err *err)
+{
+    fj_status st = s->prompt_cache ? use_cache(g, prompt, n, s, cancel, out, err) : FJ_OK;
+    return st ? st : compute(g, prompt, n, n - 1, cancel, out, err);
+}
+
+fj_status fj_generator_save(const fj_generator *g, const char *path, fj_err *err)
+{
+    return fj_prompt_cache_write(path, g->session, g->ids, err);
 }
 
 static fj_status check_prompt(const fj_generator *g, int64_t n, fj_err *err)
@@ -269,7 +301,7 @@ fj_status fj_generate(fj_generator *g, fj_sampler *sampler, const int32_t *promp
     if (!out->ids)
         return fj_fail(err, FJ_ERR_MEMORY, "no memory for an answer of %lld tokens", (long long)room);
     out->finish_reason = "cancelled"; /* so far */
-    st = prefill(g, prompt, n, cancel, out, err);
+    st = prefill(g, prompt, n, s, cancel, out, err);
     if (!st)
         st = answer(g, sampler, s, &text, cancel, out, err);
     fj_detok_free(text.detok);

@@ -12,6 +12,8 @@ typedef struct fj_generate_settings {
     int64_t n_predict;   /* new tokens at most; below 0: until an end, or until the context is full */
     bool ignore_eos;     /* goes on past tokens that end an answer */
     const fj_list *stop; /* texts that end it, not shown; may be NULL */
+    const char *prompt_cache; /* a file that a session which holds nothing yet begins with, see prompt_cache.h; may be NULL */
+    bool writes_prompt_cache; /* and where a prompt is kept that had more than it; all but its last token, which is computed each time */
 } fj_generate_settings;
 
 /* One answer. Zero-initialize; it may be used again. */
@@ -37,6 +39,9 @@ void fj_generator_free(fj_generator *g); /* accepts NULL */
 
 /* From now on guesses are confirmed several at once: the same answers, sooner. The draft is borrowed and was started. */
 fj_status fj_generator_use_draft(fj_generator *g, fj_draft *draft, fj_err *err);
+
+/* Writes what the session holds, prompts and answers, as a prompt cache. */
+fj_status fj_generator_save(const fj_generator *g, const char *path, fj_err *err);
 
 /* Shows text as it becomes final; whole UTF-8 characters. */
 typedef void fj_generate_show(void *context, const char *text, size_t len);

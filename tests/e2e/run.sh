@@ -79,6 +79,29 @@ code=0
 "$FORJA" run "$model" --ids 1,2 -n 5 --ignore-eos >/dev/full 2>err || code=$?
 [ "$code" = 1 ] && [ "$(grep -c 'error:' err)" = 1 ]
 
+# a prompt cache: the same answers with it as without, for another prompt with the same beginning and for recurrent layers, too
+for case in tiny-window tiny-jamba; do
+    says 0 '' run "$golden/$case" --ids 1,2,3,4,5,6 -n 8 --ignore-eos --temp 0
+    cp out wanted
+    says 0 '' run "$golden/$case" --ids 1,2,3,4 -n 2 --ignore-eos --temp 0 --prompt-cache "$case.bin"
+    cp "$case.bin" before
+    says 0 '' run "$golden/$case" --ids 1,2,3,4,5,6 -n 8 --ignore-eos --temp 0 --prompt-cache "$case.bin" --prompt-cache-ro --json
+    grep -q '"prompt_n": 3,' out
+    says 0 '' run "$golden/$case" --ids 1,2,3,4,5,6 -n 8 --ignore-eos --temp 0 --prompt-cache "$case.bin" --prompt-cache-ro
+    cmp out wanted
+    cmp "$case.bin" before
+    says 0 '' run "$golden/$case" --ids 1,2,3,4,5,6 -n 8 --ignore-eos --temp 0 --prompt-cache "$case.bin"
+    cmp out wanted
+    ! cmp -s "$case.bin" before
+done
+says 3 'made with another model' run "$golden/tiny-tied" --ids 1,2,3 --prompt-cache tiny-window.bin
+says 3 'with a cache of ' run "$golden/tiny-window" --ids 1,2,3 --prompt-cache tiny-window.bin -ctk q4_0
+says 3 'no prompt cache' run "$golden/tiny-window" --ids 1,2,3 --prompt-cache model.gguf
+head -c 300 tiny-window.bin >part.bin
+says 3 'does not have 300 bytes' run "$golden/tiny-window" --ids 1,2,3 --prompt-cache part.bin
+says 2 'needs --prompt-cache FILE' run "$golden/tiny-window" --ids 1,2,3 --prompt-cache-ro
+says 1 '' run "$golden/tiny-window" --ids 1,2,3 --prompt-cache nowhere/file
+
 # the cache's types: the same answer in any batch of threads, for heads of any size; other bits are other numbers
 says 0 '' run "$model" --ids 1,2,3 -n 12 --ignore-eos --temp 0 -ctk q8_0 --cache-type-v Q4_0
 cp out first
