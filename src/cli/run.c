@@ -33,6 +33,10 @@ static const fj_option options[] = {
     { "predict", "N", FJ_OPT_INT, AT(n_predict), "-1", "new tokens at most; -1: until the answer ends", -1, 1e9, 'n' },
     { "ctx-size", "N", FJ_OPT_INT, AT(n_ctx), "0",
       "positions of the context; 0: the model's own, at most 4096 where less will do", 0, 1 << 24, 'c' },
+    { "context-shift", NULL, FJ_OPT_FLAG, AT(context_shift), NULL,
+      "when the context is full, forget half of it and go on; without it the answer ends there", 0, 0, 0 },
+    { "keep", "N", FJ_OPT_INT, AT(n_keep), "0", "the first tokens, which are never forgotten; -1: the whole prompt", -1,
+      1 << 24, 0 },
     { "ignore-eos", NULL, FJ_OPT_FLAG, AT(ignore_eos), NULL, "go on past the token that ends an answer", 0, 0, 0 },
     { "stop", "TEXT", FJ_OPT_LIST, AT(stop), NULL, "end at this text; may be repeated (also --reverse-prompt)", 0, 0,
       'r' },
@@ -145,6 +149,18 @@ fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, int64_t length, fj_er
         fj_str_free(&text);
     }
     return st;
+}
+
+fj_generate_settings fj_run_generate_settings(const fj_runner *r)
+{
+    const fj_run_settings *s = r->s;
+    return (fj_generate_settings){ .n_predict = s->n_predict,
+                                   .ignore_eos = s->ignore_eos,
+                                   .stop = &s->stop,
+                                   .prompt_cache = s->prompt_cache,
+                                   .shifts_context = s->context_shift,
+                                   .n_keep = s->n_keep,
+                                   .log = r->call->rt->log };
 }
 
 static void close_run(fj_runner *r)
@@ -309,12 +325,9 @@ static fj_status answer_once(fj_runner *r, fj_err *err)
 {
     fj_encoding prompt = { 0 };
     fj_generation g = { 0 };
-    fj_generate_settings settings = { .n_predict = r->s->n_predict,
-                                      .ignore_eos = r->s->ignore_eos,
-                                      .stop = &r->s->stop,
-                                      .prompt_cache = r->s->prompt_cache,
-                                      .writes_prompt_cache = !r->s->prompt_cache_ro };
+    fj_generate_settings settings = fj_run_generate_settings(r);
     bool as_json = r->s->common.json;
+    settings.writes_prompt_cache = !r->s->prompt_cache_ro;
     fj_status st = encode_prompt(r, &prompt, err);
     if (!st)
         st = fj_run_open_session(r, choose_context(r, (int64_t)prompt.n),
@@ -365,6 +378,8 @@ static fj_status run(const fj_call *call, fj_err *err)
                        s->chat ? "chat" : "system");
     if (s->prompt_cache_ro && !s->prompt_cache)
         return fj_fail(err, FJ_ERR_USAGE, "run: --prompt-cache-ro needs --prompt-cache FILE");
+    if (fj_call_given(call, "keep") && !s->context_shift)
+        return fj_fail(err, FJ_ERR_USAGE, "run: --keep says what --context-shift never forgets; it is missing");
     fj_status st = read_template(&r, err);
     if (!st)
         st = open_model(&r, err);

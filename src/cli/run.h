@@ -11,8 +11,8 @@
 typedef struct fj_run_settings {
     fj_common common;
     const char *model, *prompt, *file, *system, *ids, *adapter, *template_name, *template_file, *max_memory, *prompt_cache;
-    int64_t n_predict, n_ctx;
-    bool chat, ignore_eos, no_repack, prompt_cache_ro;
+    int64_t n_predict, n_ctx, n_keep;
+    bool chat, ignore_eos, no_repack, prompt_cache_ro, context_shift;
     fj_list stop;
     fj_sample_settings sample;
     fj_expert_settings experts;
@@ -36,6 +36,9 @@ typedef struct fj_runner {
 
 /* Session, sampler and generator for a context of n_ctx positions (0: as the session chooses), of which `length` will be used (0: all). */
 fj_status fj_run_open_session(fj_runner *r, int64_t n_ctx, int64_t length, fj_err *err);
+
+/* How an answer is generated, as the options say; that it may write the prompt cache is left to the caller. */
+fj_generate_settings fj_run_generate_settings(const fj_runner *r);
 
 /* The conversation at the terminal. */
 fj_status fj_run_chat(fj_runner *r, fj_err *err);

@@ -71,10 +71,7 @@ static fj_status encode(talk *t, fj_err *err)
 static fj_status answer(talk *t, fj_err *err)
 {
     fj_runner *r = t->r;
-    fj_generate_settings s = { .n_predict = r->s->n_predict,
-                               .ignore_eos = r->s->ignore_eos,
-                               .stop = &r->s->stop,
-                               .prompt_cache = r->s->prompt_cache };
+    fj_generate_settings s = fj_run_generate_settings(r);
     fj_status st = encode(t, err);
     fj_sampler_restart(r->sampler, r->seed + t->n_answers++);
     if (!st)

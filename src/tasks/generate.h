@@ -13,6 +13,10 @@ typedef struct fj_generate_settings {
     bool ignore_eos;     /* goes on past tokens that end an answer */
     const fj_list *stop; /* texts that end it, not shown; may be NULL */
     const char *prompt_cache; /* a file that a session which holds nothing yet begins with, see prompt_cache.h; may be NULL */
+    bool shifts_context; /* a full context forgets half of what is behind its first n_keep ids (below 0: the prompt) and goes on; else the
+                          * answer ends with "length" */
+    int64_t n_keep;      /* at most 4 fewer than the context has positions; a token that begins texts is kept beside them */
+    fj_log *log;         /* told of a full context; may be NULL */
     bool writes_prompt_cache; /* and where a prompt is kept that had more than it; all but its last token, which is computed each time */
 } fj_generate_settings;
 

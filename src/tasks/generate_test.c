@@ -132,6 +132,48 @@ TEST(an_answer_has_as_many_tokens_as_asked_for_or_as_fit)
     close_all(&x);
 }
 
+/* What follows each shift is what a new session says behind the ids that are left. */
+static void check_shifts(int64_t n_keep, int64_t kept)
+{
+    enum { PREDICT = 200 };
+    answering x;
+    fj_generation g = { 0 }, piece = { 0 };
+    fj_err err = { 0 };
+    const int32_t prompt[] = { 4, 8, 15, 16, 23 };
+    int32_t left[CONTEXT + 1];
+    fj_generate_settings s = { .n_predict = PREDICT, .shifts_context = true, .n_keep = n_keep };
+    open_all(&x, NULL, NULL, 0);
+    CHECK_OK(fj_generate(x.generator, x.sampler, prompt, 5, &s, NULL, NULL, NULL, &g, &err));
+    CHECK(g.n == PREDICT && g.prompt_n == 5);
+    CHECK_TEXT(g.finish_reason, "length");
+    memcpy(left, prompt, sizeof prompt);
+    for (int64_t at = 0, n = 5; at < PREDICT; at += piece.n) {
+        int64_t wanted = FJ_MIN(CONTEXT + 1 - n, PREDICT - at);
+        answering fresh;
+        open_all(&fresh, NULL, NULL, 0);
+        CHECK_OK(answer(&fresh, left, n, wanted, NULL, &piece, &err));
+        CHECK(piece.n == wanted && !memcmp(piece.ids, g.ids + at, (size_t)wanted * sizeof *g.ids));
+        close_all(&fresh);
+        memcpy(left + n, piece.ids, (size_t)wanted * sizeof *left);
+        int64_t dropped = (CONTEXT - kept) / 2; /* of the 41, the newest is on top */
+        n = CONTEXT + 1 - dropped;
+        memmove(left + kept, left + kept + dropped, (size_t)(n - kept) * sizeof *left);
+    }
+    CHECK_OK(answer(&x, prompt, 5, 9, NULL, &piece, &err)); /* and the session answers as ever */
+    check_fresh(prompt, 5, 0, &piece);
+    fj_generation_free(&piece);
+    fj_generation_free(&g);
+    close_all(&x);
+}
+
+TEST(an_answer_in_a_context_that_shifts_goes_on_as_a_new_session_would)
+{
+    check_shifts(0, 0);
+    check_shifts(3, 3);
+    check_shifts(-1, 5);
+    check_shifts(1000, 5); /* no more than the prompt */
+}
+
 TEST(an_end_token_ends_an_answer_unless_it_is_to_go_on)
 {
     answering x;

@@ -62,6 +62,12 @@ says 0 '' run "$model" --ids 1,2,3 -n 50 --temp 0 --logit-bias 2+100 --json
 grep -q '"finish_reason": "stop"' out
 says 0 '' run "$model" --ids 1,2,3 -n 3 -c 5 --temp 0 --ignore-eos --json
 [ "$(list out ids | tr , '\n' | wc -l)" = 2 ] # the context is full
+says 0 'the answer ends because the context of 5 tokens is full' run "$model" --ids 1,2,3 -n 4 -c 5 --temp 0 --ignore-eos
+says 0 'half of what is behind the first 2 is forgotten' run "$model" --ids 1,2,3 -n 100 -c 9 --temp 0 --ignore-eos --context-shift \
+    --keep 2 --json
+[ "$(grep -c forgotten err)" = 1 ] # it is said once
+[ "$(list out ids | tr , '\n' | wc -l)" = 99 ]
+says 2 '--keep says what' run "$model" --ids 1,2,3 --keep 2
 says 0 '' run "$model" --ids 1 -n 0 --json
 [ "$(list out prompt_ids)" = 1 ]
 
