@@ -220,13 +220,13 @@ TEST(logits_over_a_cache_of_any_type_have_the_same_bits_alone_in_a_batch_in_chun
 }
 
 /* Random weights are the worst case: they carry what a type loses of a value (half a step: 1/512, 1/254, 1/62, 1/16 of the largest) on
- * to a few times that. Measured: 0.007, 0.015, 0.15, 0.42. */
+ * to a few times that. Measured: 0.007, 0.015, 0.10, 0.26. */
 TEST(logits_over_a_quantized_cache_are_near_those_over_a_cache_of_floats)
 {
     static const struct {
         const fj_dtype *type;
         double bound;
-    } cases[] = { { &fj_bf16, 0.01 }, { &fj_q8_0, 0.02 }, { &fj_q5_1, 0.2 }, { &fj_q4_0, 0.6 } };
+    } cases[] = { { &fj_bf16, 0.01 }, { &fj_q8_0, 0.02 }, { &fj_q5_1, 0.15 }, { &fj_q4_0, 0.4 } };
     fj_kernels k;
     made *x = calloc(1, sizeof *x), *whole = calloc(1, sizeof *whole);
     CHECK(x && whole);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/cache.h"
 #include "ops/weight_rows.h"
 
 enum { T = FJ_TILE_ROWS, MOST_BLOCK = 32 };
@@ -102,11 +103,12 @@ void fj_attend_tiles(const fj_attend *a, int64_t *first, int64_t *end)
 size_t fj_attend_scratch(int64_t d)
 {
     int64_t filled = fj_blocks(d, MOST_BLOCK) * MOST_BLOCK;
-    return (size_t)(T * T + T * d + T * filled + 2 * T) * sizeof(float);
+    return (size_t)(T * T + 2 * T * d + T * filled + 2 * T) * sizeof(float);
 }
 
 typedef struct state {
-    float *scores, *sum, *max, *denominator, *rows; /* (T,T), (T,d), (T), (T); (T,ld): keys or values as f32 */
+    float *scores, *sum, *max, *denominator; /* (T,T), (T,d), (T), (T) */
+    float *q, *rows;                         /* (T,d): queries, turned; (T,ld): keys or values as f32 */
 } state;
 
 /* Turns row i of the scores into weights; its sum so far is rescaled when the maximum moves. */
@@ -165,14 +167,35 @@ static void add_tile(const fj_run *run, const fj_attend *a, state *s, int64_t in
                           a->n, d, n, true);
 }
 
-void fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch)
+static bool is_turned(const fj_dtype *type)
 {
+    return type && type->is_quantized;
+}
+
+/* The queries as the keys are. */
+static void turn_queries(fj_attend *a, float *q)
+{
+    int64_t d = a->shape->d_head;
+    for (int64_t i = 0; i < a->n; i++) {
+        memcpy(q + i * d, a->q + i * a->ldq, (size_t)d * sizeof *q);
+        fj_turn_row(q + i * d, d);
+    }
+    a->q = q;
+    a->ldq = d;
+}
+
+void fj_attend_run(const fj_run *run, const fj_attend *asked, void *scratch)
+{
+    fj_attend turned = *asked, *a = &turned;
     state s = { .scores = scratch };
     int64_t d = a->shape->d_head;
     s.sum = s.scores + T * T;
     s.max = s.sum + T * d;
     s.denominator = s.max + T;
-    s.rows = s.denominator + T;
+    s.q = s.denominator + T;
+    s.rows = s.q + T * d;
+    if (is_turned(a->k_type))
+        turn_queries(a, s.q);
     memset(s.sum, 0, (size_t)(a->n * d) * sizeof(float));
     for (int64_t i = 0; i < a->n; i++) {
         s.max[i] = -INFINITY;
@@ -183,6 +206,8 @@ void fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch)
     for (int64_t index = first; index < end; index++)
         add_tile(run, a, &s, index);
     for (int64_t i = 0; i < a->n; i++) {
+        if (is_turned(a->v_type))
+            fj_turn_row(s.sum + i * d, d);
         run->k->scale_row(a->out + i * a->ldo, s.sum + i * d, 1.0f / s.denominator[i], d);
         if (a->lse)
             a->lse[i * a->lse_step] = s.max[i] + logf(s.denominator[i]);

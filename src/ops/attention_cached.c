@@ -81,8 +81,9 @@ static void store_row(const fj_run *run, const fj_dtype *type, void *to, const f
         run->k->f32_to_bf16_row(to, from, d);
     } else {
         memcpy(filled, from, (size_t)d * sizeof(float));
+        fj_turn_row(filled, d);
         for (int64_t i = d; i < n; i++)
-            filled[i] = from[d - 1];
+            filled[i] = filled[d - 1];
         fj_quant_of(type)->encode(filled, to, n, NULL);
     }
 }

@@ -8,13 +8,18 @@
  * so a key tile of attention is one contiguous block, and growing, sharing a prefix, rolling back and sliding are edits of page
  * tables. Keys are of one type, values of one: f32, f16, bf16, or blocks that each head's row fills by itself, so that what is
  * stored of a position depends on it alone. A row that a block does not divide is filled up with its last value, which changes no
- * scale. */
+ * scale. Rows go into blocks turned (turn.c), so that no value stands out and coarsens its block: queries are turned the same way,
+ * and sums of values back. */
 #ifndef FJ_OPS_CACHE_H
 #define FJ_OPS_CACHE_H
 
 #include <stdint.h>
 
 #include "ops/op.h"
+
+/* Turns a row by a matrix that is its own inverse and keeps all products of rows: Walsh and Hadamard's, divided by the root of its size,
+ * over each run of as many values as the largest power of two that divides d. Source: Ashkboos et al. 2024 (QuaRot), section 4. */
+void fj_turn_row(float *x, int64_t d);
 
 typedef struct fj_cache_layout {
     const fj_dtype *k, *v;

@@ -194,7 +194,7 @@ TEST(logits_of_families_of_their_own_are_those_of_their_authors)
 }
 
 /* Over a cache of 8-bit blocks, in chunks: near the golden ones, whatever the head's size, and of the same bits as in one pass. Half a
- * step is 0.4 % of the largest value; of the logits' mean square the worst model loses 2.6 %, and 17 % where scores are multiplied by 2 and
+ * step is 0.4 % of the largest value; of the logits' mean square the worst model loses 2.1 %, and 6.2 % where scores are multiplied by 2 and
  * routers then choose otherwise (with an f16 cache this one is off by 0.3 %, too, five times the others). */
 static void check_quantized_cache(const golden *g, fj_pool *pool, const fj_kernels *k)
 {
@@ -220,7 +220,7 @@ static void check_quantized_cache(const golden *g, fj_pool *pool, const fj_kerne
         off += pow((double)got[0][i] - (double)wanted[i], 2);
         all += pow((double)wanted[i], 2);
     }
-    CHECK(off < pow(strncmp(g->m->family->name, "grok", 4) != 0 ? 0.04 : 0.25, 2) * all);
+    CHECK(off < pow(strncmp(g->m->family->name, "grok", 4) != 0 ? 0.04 : 0.12, 2) * all);
     free(got[0]);
     free(got[1]);
     free(wants);
