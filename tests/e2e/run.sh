@@ -26,7 +26,8 @@ again=1,2,3,4,5,6,1,2,3,4,5,6,1,2,3
 right=0
 for case in tiny-bias tiny-gemma3 tiny-jamba tiny-mamba tiny-mixtral tiny-window; do
     model=$golden/$case
-    for way in '--temp 0 -n 60' '--temp 0.4 --seed 3 -n 60' '--temp 0 --repeat-penalty 1.2 -n 33 -c 40'; do
+    for way in '--temp 0 -n 60' '--temp 0.4 --seed 3 -n 60' '--temp 0 --repeat-penalty 1.2 -n 33 -c 40' \
+        '--temp 0 -n 90 -c 40 --context-shift --keep 3'; do
         says 0 '' run "$model" --ids $again --ignore-eos --json $way
         plain=$(list out ids)
         for guess in '--lookup' '--lookup --draft-max 2 --draft-min 2 -t 1' "--draft $model --draft-p-min 0" \
