@@ -3,21 +3,24 @@
 """make bench: forja against its peers on this machine. bench.py FORJA TRAIN_STEP MODELS [--pairs N] [--threads N] [--only WORD]
 
 Each row interleaves forja and the peer, one process a measurement, PAIRS times, and prints the medians, the median of the pairs'
-ratios with the smallest and the largest, and forja's share of what the machine can do, measured in the same minutes. MODELS is the
-folder with F32.gguf, BF16.gguf … and hf/. The table goes to standard output, each pair to a CSV named after the processor."""
+ratios with the smallest and the largest, and forja's share of what the machine can do, measured in the same minutes. Ratios are of
+speeds (of times the other way round) and of memory. MODELS is the folder with F32.gguf, BF16.gguf … and hf/. The table goes to standard output, each pair to a CSV named after the processor."""
 import argparse
 import csv
 import datetime
 import json
 import pathlib
 import re
+import resource
 import statistics
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-TYPES = ["F32", "BF16", "Q8_0", "Q4_K_M", "Q4_0"]
-PROMPT, PREDICT, STEPS = 512, 64, 4
+TYPES = ["F32", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"]
+CACHES = ["f16", "q8_0", "q4_0"]
+PROMPT, LONG, PREDICT, STEPS = 512, 2048, 64, 4
 # Operations of one token of a LoRA step of rank 8 with 512 tokens: each of 134.5 million weights is used forward and for dx
 # (4 a weight), causal attention (forward 2 * 2 * 256 * 576 a layer, backward 2.5 times that, 30 layers), 2.4 million adapter
 # weights forward, dx and dW (6 a weight).
@@ -32,15 +35,46 @@ def measured(*command: str) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def inference(args: argparse.Namespace, kind: str) -> list:
+def llama(*words: object) -> dict:
+    return measured(sys.executable, str(HERE / "llama_speed.py"), *map(str, words))
+
+
+def inference(args: argparse.Namespace, kind: str, length: int, cache: str, ending: str) -> list:
     file = str(args.models / f"{kind}.gguf")
     rows = {"prompt": [], "answer": []}
     for _ in range(args.pairs):
-        ours = measured(args.forja, "bench", file, "--json", "-r", "3", "-p", str(PROMPT), "-n", str(PREDICT), "-t", str(args.threads))
-        peer = measured(sys.executable, str(HERE / "llama_speed.py"), file, str(PROMPT), str(PREDICT), "3", str(args.threads))
+        ours = measured(args.forja, "bench", file, "--json", "-r", "3", "-p", str(length), "-n", str(PREDICT), "-t", str(args.threads),
+                        "-ctk", cache, "-ctv", cache)
+        peer = llama("speed", file, length, PREDICT, 3, args.threads, cache)
         for test, pairs in rows.items():
             pairs.append((ours[test]["tokens_per_second"], peer[test], ours[test]["limit"]))
-    return [(f"{test} {kind}", "tokens/s", pairs) for test, pairs in rows.items()]
+    return [(f"{test} {kind}{ending}", "tokens/s", pairs) for test, pairs in rows.items()]
+
+
+def loading(args: argparse.Namespace, kind: str) -> list:
+    file = str(args.models / f"{kind}.gguf")
+    pairs = []
+    for _ in range(args.pairs):
+        ours = measured(args.forja, "bench", file, "--load", "--json", "-t", str(args.threads))
+        pairs.append((ours["load"]["total_ms"], llama("load", file, args.threads)["total_ms"], 0))
+    return [(f"load {kind}", "ms", pairs)]
+
+
+def quantizing(args: argparse.Namespace, kind: str) -> list:
+    """In processor seconds too: they say what wall time hides where others use the processors."""
+    source, out = str(args.models / "F32.gguf"), str(args.models / "quantized.gguf")
+    wall, busy = [], []
+    for _ in range(args.pairs):
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run([args.forja, "quantize", source, out, "--type", kind, "-q", "-t", str(args.threads)],
+                       stdout=subprocess.DEVNULL, check=True)
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        pathlib.Path(out).unlink()
+        peer = llama("quantize", source, out, kind, args.threads)
+        pathlib.Path(out).unlink()
+        wall.append((seconds, peer["seconds"], 0))
+        busy.append((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peer["processor_seconds"], 0))
+    return [(f"quantize {kind}", "s", wall), (f"quantize {kind}, processor", "s", busy)]
 
 
 def training(args: argparse.Namespace, kind: str, mode: str) -> list:
@@ -60,11 +94,12 @@ def training(args: argparse.Namespace, kind: str, mode: str) -> list:
 
 
 def line(name: str, unit: str, pairs: list) -> str:
-    ratios = sorted(ours / peer for ours, peer, _ in pairs)
+    ratios = sorted(peer / ours if unit in ("s", "ms") else ours / peer for ours, peer, _ in pairs)
     ours, peer = (statistics.median(p[i] for p in pairs) for i in (0, 1))
     shares = [p[0] / p[2] for p in pairs if p[2]]
     share = f"{100 * statistics.median(shares):.0f} %" if shares else ""
-    return (f"| {name} | {ours:.0f} {unit} | {peer:.0f} {unit} | {statistics.median(ratios):.2f} | "
+    digits = 2 if unit == "s" else 0
+    return (f"| {name} | {ours:.{digits}f} {unit} | {peer:.{digits}f} {unit} | {statistics.median(ratios):.2f} | "
             f"{ratios[0]:.2f} … {ratios[-1]:.2f} | {share} |")
 
 
@@ -93,7 +128,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows whose name holds this")
     parser.add_argument("--keep", action="store_true", help="add the pairs to results/")
     args = parser.parse_args()
-    jobs = [(f"prompt answer {kind}", inference, (kind,)) for kind in TYPES]
+    jobs = [(f"prompt answer {kind}", inference, (kind, PROMPT, "f16" if kind != "F32" else "f32", "")) for kind in TYPES]
+    jobs += [(f"long prompt answer cache {cache}", inference, ("Q4_K_M", LONG, cache, f", {LONG} tokens, cache {cache}")) for cache in CACHES]
+    jobs += [(f"load {kind}", loading, (kind,)) for kind in ("Q8_0", "Q4_K_M")]
+    jobs += [(f"quantize {kind}", quantizing, (kind,)) for kind in ("Q8_0", "Q4_K_M")]
     jobs += [(f"LoRA {kind} {mode}", training, (kind, mode)) for kind in ("f32", "bf16") for mode in ("whole", "checkpointing")]
     print("| | forja | peer | ratio | of pairs | of the limit |\n|---|---|---|---|---|---|", flush=True)
     for name, job, rest in jobs:

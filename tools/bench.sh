@@ -31,7 +31,7 @@ mkdir -p "$models"
 type="--type F32 -q"
 make_file F32.gguf "$forja" export "$model"
 make_file hf "$forja" export "$models/F32.gguf"
-for recipe in BF16 Q8_0 Q4_K_M Q4_0; do
+for recipe in BF16 Q8_0 Q6_K Q5_K_M Q4_K_M Q4_0; do
     type="--type $recipe -q"
     make_file "$recipe.gguf" "$forja" quantize "$models/F32.gguf"
 done
