@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Least squares over a book of levels. The nearest level is found by comparing with the middles between neighbours: fifteen
- * comparisons of four values cost less than a table, whose reads are one by one. */
+ * comparisons of sixteen values cost less than a table, whose reads are one by one. */
 #include "quant/book.h"
 
 #include <math.h>
 
 #include "quant/quant_internal.h"
-#include "quant/v4.h"
 
 const fj_book fj_book_iq4 = { 16, { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 } };
 const fj_book fj_book_e2m1 = { 15, { -12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12 } };
@@ -19,78 +18,111 @@ const fj_book fj_book_fp4 = { 16,
                               { -1.0f, -8.0f / 12, -0.5f, -4.0f / 12, -0.25f, -2.0f / 12, -0.0625f / 12, 0.0f, 0.0f,
                                 0.0625f / 12, 2.0f / 12, 0.25f, 4.0f / 12, 0.5f, 8.0f / 12, 1.0f } };
 
-/* Steps of the nearest level of t, as masks: -1 for each middle that t is above. */
-static inline v4i above(v4f t, const fj_book *book, int k)
+/* A book as its steps: the level grows by step[k] where the value is above middle[k]. */
+typedef struct grid_steps {
+    float first, middle[FJ_BOOK_MOST - 1], step[FJ_BOOK_MOST - 1];
+} grid_steps;
+
+FJ_INLINE grid_steps steps_of(const fj_book *book)
 {
-    return t > all(0.5f * (book->level[k] + book->level[k + 1]));
+    grid_steps s = { .first = book->level[0] };
+    for (int k = 0; k + 1 < FJ_BOOK_MOST; k++) {
+        bool is_there = k + 1 < book->n;
+        s.middle[k] = is_there ? 0.5f * (book->level[k] + book->level[k + 1]) : INFINITY;
+        s.step[k] = is_there ? book->level[k + 1] - book->level[k] : 0;
+    }
+    return s;
 }
 
-static inline v4f nearest_level(v4f t, const fj_book *book)
+FJ_INLINE fj_lanes nearest_levels(const fj_lanes *t, const grid_steps *s)
 {
-    v4f level = all(book->level[0]);
-    for (int k = 0; k + 1 < book->n; k++)
-        level += pick(above(t, book, k), all(book->level[k + 1] - book->level[k]), all(0));
+    fj_lanes level = fj_lanes_all(s->first);
+#pragma GCC unroll 15
+    for (int k = 0; k + 1 < FJ_BOOK_MOST; k++)
+        for (int j = 0; j < FJ_LANES; j++)
+            level.v[j] += t->v[j] > s->middle[k] ? s->step[k] : 0.0f;
     return level;
 }
 
-fj_sums fj_book_sums(const float *x, const float *w, int n, float scale, const fj_book *book)
+FJ_LEVELS void fj_book_errors(const fj_runs *runs, const fj_lanes *scale, const fj_book *book, fj_lanes *out)
 {
-    v4f inverse = all(fj_inverse(scale)), step = all(scale), zero = all(0);
-    v4f s_q = zero, s_qq = zero, s_r = zero, s_qr = zero, s_rr = zero;
-
-    for (int i = 0; i < n; i += 4) {
-        v4f t = load(x + i), weight = load(w + i);
-        v4f q = nearest_level(t * inverse, book);
-        v4f r = t - q * step;
-        v4f wq = weight * q, wr = weight * r;
-        s_q += wq;
-        s_qq += wq * q;
-        s_r += wr;
-        s_qr += wr * q;
-        s_rr += wr * r;
+    grid_steps s = steps_of(book);
+    fj_lanes inverse = fj_lanes_inverse(scale), sum = fj_lanes_all(0), t;
+    for (int i = 0; i < runs->n; i++) {
+        for (int j = 0; j < FJ_LANES; j++)
+            t.v[j] = runs->x[i].v[j] * inverse.v[j];
+        fj_lanes q = nearest_levels(&t, &s);
+        for (int j = 0; j < FJ_LANES; j++) {
+            float r = runs->x[i].v[j] - q.v[j] * scale->v[j];
+            sum.v[j] += runs->w[i].v[j] * r * r;
+        }
     }
-    return (fj_sums){ total(s_q), total(s_qq), total(s_r), total(s_qr), total(s_rr) };
+    *out = sum;
 }
 
-void fj_book_codes(const float *x, int n, float scale, const fj_book *book, uint8_t *codes)
+FJ_INLINE fj_sums sums_of(const fj_runs *runs, const fj_lanes *scale, const grid_steps *s)
 {
-    v4f inverse = all(fj_inverse(scale));
-    for (int i = 0; i < n; i += 4) {
-        v4f t = load(x + i) * inverse;
-        v4i code = { 0 };
-        for (int k = 0; k + 1 < book->n; k++)
-            code -= above(t, book, k);
-        for (int j = 0; j < 4; j++)
-            codes[i + j] = (uint8_t)code[j];
+    fj_lanes inverse = fj_lanes_inverse(scale), zero = fj_lanes_all(0), t;
+    fj_sums sums = { zero, zero, zero, zero, zero };
+    for (int i = 0; i < runs->n; i++) {
+        for (int j = 0; j < FJ_LANES; j++)
+            t.v[j] = runs->x[i].v[j] * inverse.v[j];
+        fj_lanes q = nearest_levels(&t, s);
+        for (int j = 0; j < FJ_LANES; j++) {
+            float r = runs->x[i].v[j] - q.v[j] * scale->v[j];
+            float wq = runs->w[i].v[j] * q.v[j], wr = runs->w[i].v[j] * r;
+            sums.q.v[j] += wq;
+            sums.qq.v[j] += wq * q.v[j];
+            sums.r.v[j] += wr;
+            sums.qr.v[j] += wr * q.v[j];
+            sums.rr.v[j] += wr * r;
+        }
+    }
+    return sums;
+}
+
+FJ_LEVELS void fj_book_sums(const fj_runs *runs, const fj_lanes *scale, const fj_book *book, fj_sums *out)
+{
+    grid_steps s = steps_of(book);
+    *out = sums_of(runs, scale, &s);
+}
+
+FJ_LEVELS void fj_book_codes(const float *x, int n, float scale, const fj_book *book, uint8_t *codes)
+{
+    float inverse = fj_inverse(scale);
+    for (int i = 0; i < n; i++)
+        codes[i] = 0;
+    for (int k = 0; k + 1 < book->n; k++) {
+        float middle = 0.5f * (book->level[k] + book->level[k + 1]);
+        for (int i = 0; i < n; i++)
+            codes[i] = (uint8_t)(codes[i] + (x[i] * inverse > middle));
     }
 }
 
 /* Starts: the value of largest size on the lowest level and on the highest, or around there. */
-float fj_book_scale(const float *x, const float *w, int n, const fj_book *book)
+FJ_LEVELS void fj_book_scales(const fj_runs *runs, const fj_book *book, fj_lanes *out)
 {
-    float least = INFINITY, best = 0, peak = 0, width = book->level[book->n - 1] - book->level[0];
-    for (int i = 0; i < n; i++)
-        if (fabsf(x[i]) > fabsf(peak))
-            peak = x[i];
-    if (peak == 0)
-        return 0;
+    float width = book->level[book->n - 1] - book->level[0];
+    grid_steps steps = steps_of(book);
+    fj_lanes least = fj_lanes_all(INFINITY), peak = fj_lanes_all(0);
+    for (int i = 0; i < runs->n; i++)
+        for (int j = 0; j < FJ_LANES; j++)
+            peak.v[j] = fabsf(runs->x[i].v[j]) > fabsf(peak.v[j]) ? runs->x[i].v[j] : peak.v[j];
+    *out = fj_lanes_all(0);
 
-    for (int side = 0; side < 2; side++) {
-        float reach = book->level[side ? book->n - 1 : 0];
+    for (int side = 0; side < 2; side++)
         for (int start = -4; start < 10; start++) {
-            float t = width * (float)start / 32;
-            float scale = peak / (side ? reach + t : reach - t);
-            for (int round = 0; round < 2; round++) {
-                fj_sums s = fj_book_sums(x, w, n, scale, book);
-                if (s.rr < least) {
-                    least = s.rr;
-                    best = scale;
-                }
-                if (!(s.qq > 0) || s.rr > 1.25f * least) /* a refit gains less than this */
-                    break;
-                scale += s.qr / s.qq;
+            float t = width * (float)start / 32, reach = side ? book->level[book->n - 1] + t : book->level[0] - t;
+            fj_lanes scale, refit, error;
+            for (int j = 0; j < FJ_LANES; j++)
+                scale.v[j] = peak.v[j] / reach;
+            fj_sums s = sums_of(runs, &scale, &steps);
+            for (int j = 0; j < FJ_LANES; j++) {
+                float gain = s.qr.v[j] / (s.qq.v[j] > 0 ? s.qq.v[j] : 1.0f);
+                refit.v[j] = scale.v[j] + gain;
+                error.v[j] = s.rr.v[j] - s.qr.v[j] * gain; /* at most, with these codes */
+                error.v[j] = error.v[j] < 0 ? 0 : error.v[j];
             }
+            fj_lanes_keep(&error, &least, &refit, out);
         }
-    }
-    return best;
 }

@@ -23,26 +23,29 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
-static void encode_block(const float *src, const float *importance, uint8_t *block)
+static void encode_blocks(const float *src, const float *importance, int n, uint8_t *block)
 {
-    float x[BLOCK], w[BLOCK], scale = 0;
+    fj_fit_blocks b;
+    fj_lanes scale;
     uint8_t codes[BLOCK];
-    bool is_zero;
-
-    int exponent = fj_fit_unit(src, importance, BLOCK, 127, x, w, &is_zero);
-    if (!is_zero)
-        scale = fj_book_scale(x, w, BLOCK, &fj_book_iq4);
-    fj_half_store(block, fj_fit_half(scale, exponent, &scale));
-    fj_book_codes(x, BLOCK, scale, &fj_book_iq4, codes);
-    for (int i = 0; i < BLOCK / 2; i++)
-        block[AT_CODES + i] = (uint8_t)(codes[i] | codes[i + 16] << 4);
+    fj_fit_blocks_take(&b, src, importance, n, 127);
+    fj_book_scales(&b.runs, &fj_book_iq4, &scale);
+    for (int i = 0; i < n; i++, block += BYTES) {
+        float d;
+        fj_half_store(block, fj_fit_half(scale.v[i], b.exponent[i], &d));
+        fj_book_codes(b.x[i], BLOCK, d, &fj_book_iq4, codes);
+        for (int j = 0; j < BLOCK / 2; j++)
+            block[AT_CODES + j] = (uint8_t)(codes[j] | codes[j + 16] << 4);
+    }
 }
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
     uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += BLOCK, block += BYTES)
-        encode_block(src + at, importance ? importance + at : NULL, block);
+    for (int64_t at = 0, count; at < n; at += count * BLOCK, block += count * BYTES) {
+        count = FJ_MIN(FJ_LANES, (n - at) / BLOCK);
+        encode_blocks(src + at, importance ? importance + at : NULL, (int)count, block);
+    }
 }
 
 const fj_quant fj_quant_iq4_nl = {

@@ -29,28 +29,23 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
-static void encode_block(const float *x, const float *importance, uint8_t *block)
+static void store_block(const fj_scales *s, uint8_t *block)
 {
-    fj_scales s;
     memset(block, 0, BYTES);
-    if (!fj_scales_fit(x, importance, &fj_scales_form_iq4_xs, &s))
-        return;
-
-    fj_half_store(block, s.d);
+    fj_half_store(block, s->d);
     for (int run = 0; run < RUNS; run++) {
-        int number = s.scale[run] + MIDDLE;
+        int number = s->scale[run] + MIDDLE;
         block[AT_HIGH + run / 4] |= (uint8_t)(number >> 4 << run % 4 * 2);
         block[AT_LOW + run / 2] |= (uint8_t)((number & 15) << run % 2 * 4);
         for (int i = 0; i < RUN / 2; i++)
-            block[AT_CODES + run * RUN / 2 + i] = (uint8_t)(s.codes[run * RUN + i] | s.codes[run * RUN + i + 16] << 4);
+            block[AT_CODES + run * RUN / 2 + i] = (uint8_t)(s->codes[run * RUN + i] | s->codes[run * RUN + i + 16]
+                                                                                          << 4);
     }
 }
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
-    uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += VALUES, block += BYTES)
-        encode_block(src + at, importance ? importance + at : NULL, block);
+    fj_scales_encode(src, importance, n, &fj_scales_form_iq4_xs, dst, BYTES, store_block);
 }
 
 const fj_quant fj_quant_iq4_xs = {

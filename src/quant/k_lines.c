@@ -38,14 +38,18 @@ const fj_k_form fj_k_form_q2_k = { 16, 16, 3, 15, { { 15, 14.5f, 13.5f }, { 15, 
 const fj_k_form fj_k_form_q4_k = { 8, 32, 15, 63, { { 63, 61, 58 }, { 63, 60, 62 } } };
 const fj_k_form fj_k_form_q5_k = { 8, 32, 31, 63, { { 63, 61, 58 }, { 63, 60, 62 } } };
 
-/* A super-block while it is fitted, in units of 2^exponent. */
+enum { AT_ONCE = 2 }; /* super-blocks, of 8 runs each; of 16 runs one */
+
+/* Super-blocks while they are fitted, each in units of its 2^exponent; their runs side by side in lanes. */
 typedef struct work {
     const fj_k_form *form;
-    float x[FJ_K_VALUES], w[FJ_K_VALUES];
-    int exponent;
-    fj_line line[FJ_K_MOST_RUNS]; /* the best of each run without regard to the others */
-    float mean_q[FJ_K_MOST_RUNS]; /* of the codes on that line */
-    float sum_w[FJ_K_MOST_RUNS];
+    int n_blocks;
+    float x[AT_ONCE][FJ_K_VALUES];
+    int exponent[AT_ONCE];
+    fj_lanes turned[FJ_K_RUN], weights[FJ_K_RUN];
+    fj_runs runs;
+    fj_lines line;          /* the best of each run without regard to the others */
+    fj_lanes mean_q, sum_w; /* of the codes on that line; of the weights */
 } work;
 
 /* How far small scales are looked for around the nearest: while halves are tried, and at the end. */
@@ -53,145 +57,216 @@ enum { TRY_REACH = 1, REACH = 2 };
 
 /* One choice of everything but the codes, and the error it leaves. */
 typedef struct choice {
-    uint16_t d_half, dmin_half;
-    float d, dmin, error;
-    int scale[FJ_K_MOST_RUNS], min[FJ_K_MOST_RUNS];
+    uint16_t d_half[AT_ONCE], dmin_half[AT_ONCE];
+    float error[AT_ONCE];
+    fj_lanes d, dmin;    /* of the block that the run is in */
+    fj_lanes scale, min; /* small integers */
 } choice;
 
-static fj_line line_of(const choice *c, int scale, int min)
+static void set_halves(const work *k, choice *c, int block, float d, float dmin)
 {
-    return (fj_line){ c->d * (float)scale, -c->dmin * (float)min };
+    int n_runs = k->form->n_runs;
+    c->d_half[block] = fj_fit_half(fmaxf(d, 0), k->exponent[block], &d);
+    c->dmin_half[block] = fj_fit_half(fmaxf(dmin, 0), k->exponent[block], &dmin);
+    for (int j = block * n_runs; j < (block + 1) * n_runs; j++) {
+        c->d.v[j] = d;
+        c->dmin.v[j] = dmin;
+    }
 }
 
 /* t cut to 0…top, fraction dropped. */
-static int small_of(float t, int top)
+FJ_INLINE float small_of(float t, float top)
 {
-    if (!(t > 0))
-        return 0;
-    return t < (float)top ? (int)t : top;
+    t = t > 0 ? t : 0;
+    t = t < top ? t : top;
+    return (float)(int)t;
 }
 
-static void set_halves(const work *k, choice *c, float d, float dmin)
+FJ_INLINE void lines_of(const choice *c, const fj_lanes *scale, const fj_lanes *min, fj_lines *out)
 {
-    c->d_half = fj_fit_half(fmaxf(d, 0), k->exponent, &c->d);
-    c->dmin_half = fj_fit_half(fmaxf(dmin, 0), k->exponent, &c->dmin);
+    for (int j = 0; j < FJ_LANES; j++) {
+        out->scale.v[j] = c->d.v[j] * scale->v[j];
+        out->offset.v[j] = -c->dmin.v[j] * min->v[j];
+    }
 }
 
-/* The best small scale and min of one run, near its free line. The codes' mean pins the line: when the scale moves, the
+/* The best small scale and min of each run, near its free line. The codes' mean pins the line: when the scale moves, the
  * min follows so that the middle stays, and only the two mins around that are tried. */
-static float choose_run(const work *k, choice *c, int run, int reach)
+FJ_LEVELS static void choose(const work *k, choice *c, int reach, fj_lanes *least)
 {
-    int n = k->form->run, top = k->form->top_scale;
-    const float *x = k->x + run * n, *w = k->w + run * n;
-    float scale = k->line[run].scale, min = -k->line[run].offset, least = INFINITY;
-    int middle = small_of(c->d > 0 ? scale / c->d + 0.5f : 0, top);
+    float top = (float)k->form->top_scale;
+    fj_lanes middle, per_d = fj_lanes_inverse(&c->d), per_dmin = fj_lanes_inverse(&c->dmin);
+    for (int j = 0; j < FJ_LANES; j++)
+        middle.v[j] = small_of(k->line.scale.v[j] * per_d.v[j] + 0.5f, top);
+    *least = fj_lanes_all(INFINITY);
 
-    for (int s = FJ_MAX(middle - reach, 0); s <= FJ_MIN(middle + reach, top); s++) {
-        float wanted = min + (c->d * (float)s - scale) * k->mean_q[run];
-        int below = small_of(c->dmin > 0 ? wanted / c->dmin : 0, top);
-        for (int m = below; m <= FJ_MIN(below + 1, top); m++) {
-            float error = fj_fit_error(x, w, n, line_of(c, s, m), 0, k->form->top);
-            if (error < least) {
-                least = error;
-                c->scale[run] = s;
-                c->min[run] = m;
-            }
+    for (int step = -reach; step <= reach; step++) {
+        fj_lanes s, below, error, before;
+        for (int j = 0; j < FJ_LANES; j++) {
+            float t = middle.v[j] + (float)step;
+            t = t > 0 ? t : 0;
+            t = t < top ? t : top;
+            float wanted = (c->d.v[j] * t - k->line.scale.v[j]) * k->mean_q.v[j] - k->line.offset.v[j];
+            s.v[j] = t;
+            below.v[j] = small_of(wanted * per_dmin.v[j], top);
+        }
+        for (int side = 0; side < 2; side++) {
+            fj_lines lines;
+            lines_of(c, &s, &below, &lines);
+            fj_fit_errors(&k->runs, &lines, 0, k->form->top, &error);
+            before = *least;
+            fj_lanes_keep(&error, &before, &s, &c->scale);
+            fj_lanes_keep(&error, least, &below, &c->min);
+            for (int j = 0; j < FJ_LANES; j++)
+                below.v[j] = below.v[j] + 1 < top ? below.v[j] + 1 : top;
         }
     }
-    return least;
 }
 
 static void choose_all(const work *k, choice *c, int reach)
 {
-    c->error = 0;
-    for (int run = 0; run < k->form->n_runs; run++)
-        c->error += choose_run(k, c, run, reach);
+    fj_lanes least;
+    choose(k, c, reach, &least);
+    for (int block = 0; block < k->n_blocks; block++) {
+        c->error[block] = 0;
+        for (int run = 0; run < k->form->n_runs; run++)
+            c->error[block] += least.v[block * k->form->n_runs + run];
+    }
+}
+
+/* What is said of one block goes over. */
+static void copy_block(const work *k, const choice *from, int block, choice *to)
+{
+    size_t first = (size_t)(block * k->form->n_runs), bytes = (size_t)k->form->n_runs * sizeof(float);
+    to->d_half[block] = from->d_half[block];
+    to->dmin_half[block] = from->dmin_half[block];
+    to->error[block] = from->error[block];
+    memcpy(to->d.v + first, from->d.v + first, bytes);
+    memcpy(to->dmin.v + first, from->dmin.v + first, bytes);
+    memcpy(to->scale.v + first, from->scale.v + first, bytes);
+    memcpy(to->min.v + first, from->min.v + first, bytes);
 }
 
 /* d and dmin of least squares, all scales, mins and codes as they are: x = d a - dmin b with a = scale * q, b = min. */
 static void refit_halves(const work *k, choice *c)
 {
-    double aa = 0, ab = 0, bb = 0, ar = 0, br = 0; /* sums over the super-block; r: residuals */
-    int n = k->form->run;
-    for (int run = 0; run < k->form->n_runs; run++) {
-        double scale = c->scale[run], min = c->min[run];
-        fj_line line = line_of(c, c->scale[run], c->min[run]);
-        fj_sums s = fj_fit_sums(k->x + run * n, k->w + run * n, n, line, 0, k->form->top);
-        aa += scale * scale * (double)s.qq;
-        ab += scale * min * (double)s.q;
-        bb += min * min * (double)k->sum_w[run];
-        ar += scale * (double)s.qr;
-        br += min * (double)s.r;
+    int n_runs = k->form->n_runs;
+    fj_lines lines;
+    fj_sums s;
+    lines_of(c, &c->scale, &c->min, &lines);
+    fj_fit_sums(&k->runs, &lines, 0, k->form->top, &s);
+    for (int block = 0; block < k->n_blocks; block++) {
+        double aa = 0, ab = 0, bb = 0, ar = 0, br = 0; /* sums over the super-block; r: residuals */
+        float d = c->d.v[block * n_runs], dmin = c->dmin.v[block * n_runs];
+        for (int j = block * n_runs; j < (block + 1) * n_runs; j++) {
+            double scale = (double)c->scale.v[j], min = (double)c->min.v[j];
+            aa += scale * scale * (double)s.qq.v[j];
+            ab += scale * min * (double)s.q.v[j];
+            bb += min * min * (double)k->sum_w.v[j];
+            ar += scale * (double)s.qr.v[j];
+            br += min * (double)s.r.v[j];
+        }
+        double determinant = aa * bb - ab * ab;
+        if (determinant > 1e-9 * aa * bb)
+            set_halves(k, c, block, d + (float)((ar * bb - br * ab) / determinant),
+                       dmin + (float)((ar * ab - br * aa) / determinant));
+        else if (aa > 0)
+            set_halves(k, c, block, d + (float)(ar / aa), dmin);
     }
-    double determinant = aa * bb - ab * ab;
-    if (determinant > 1e-9 * aa * bb)
-        set_halves(k, c, c->d + (float)((ar * bb - br * ab) / determinant),
-                   c->dmin + (float)((ar * ab - br * aa) / determinant));
-    else if (aa > 0)
-        set_halves(k, c, c->d + (float)(ar / aa), c->dmin);
 }
 
 static void free_lines(work *k)
 {
-    int n = k->form->run, top = k->form->top;
-    for (int run = 0; run < k->form->n_runs; run++) {
-        const float *x = k->x + run * n, *w = k->w + run * n;
-        k->line[run] = fj_fit_line(x, w, n, top, true);
-        k->sum_w[run] = 0;
-        for (int i = 0; i < n; i++)
-            k->sum_w[run] += w[i];
-        k->mean_q[run] = fj_fit_sums(x, w, n, k->line[run], 0, top).q / k->sum_w[run];
-    }
+    fj_sums s;
+    fj_fit_lines(&k->runs, k->form->top, true, &k->line);
+    fj_fit_sums(&k->runs, &k->line, 0, k->form->top, &s);
+    k->sum_w = fj_lanes_all(0);
+    for (int i = 0; i < k->runs.n; i++)
+        for (int j = 0; j < FJ_LANES; j++)
+            k->sum_w.v[j] += k->weights[i].v[j];
+    for (int j = 0; j < FJ_LANES; j++)
+        k->mean_q.v[j] = s.q.v[j] / k->sum_w.v[j];
 }
 
 /* The first d and dmin: the largest scale and min become the top number, or a little less. Three tries, because what
  * they round to matters: for the halves themselves, and for the small scales. */
-static void start(const work *k, choice *best)
+static choice start(const work *k)
 {
     const fj_k_form *form = k->form;
-    float scale = 0, min = 0;
-    for (int run = 0; run < form->n_runs; run++) {
-        scale = fmaxf(scale, k->line[run].scale);
-        min = fmaxf(min, -k->line[run].offset);
-    }
-    best->error = INFINITY;
+    choice best = { .error = { INFINITY, INFINITY } };
     for (size_t i = 0; i < FJ_LEN(form->tops[0]); i++) {
         choice c = { 0 };
-        set_halves(k, &c, scale / form->tops[0][i], min / form->tops[1][i]);
+        for (int block = 0; block < k->n_blocks; block++) {
+            float scale = 0, min = 0;
+            for (int j = block * form->n_runs; j < (block + 1) * form->n_runs; j++) {
+                scale = fmaxf(scale, k->line.scale.v[j]);
+                min = fmaxf(min, -k->line.offset.v[j]);
+            }
+            set_halves(k, &c, block, scale / form->tops[0][i], min / form->tops[1][i]);
+        }
         choose_all(k, &c, TRY_REACH);
-        if (c.error < best->error)
-            *best = c;
+        for (int block = 0; block < k->n_blocks; block++)
+            if (c.error[block] < best.error[block])
+                copy_block(k, &c, block, &best);
+    }
+    return best;
+}
+
+static void give(const work *k, const choice *c, fj_k_lines *out)
+{
+    int n = k->form->run, n_runs = k->form->n_runs;
+    fj_lines lines;
+    lines_of(c, &c->scale, &c->min, &lines);
+    for (int block = 0; block < k->n_blocks; block++, out++) {
+        out->d = c->d_half[block];
+        out->dmin = c->dmin_half[block];
+        for (int run = 0; run < n_runs; run++) {
+            int j = block * n_runs + run;
+            fj_line line = { lines.scale.v[j], lines.offset.v[j] };
+            out->scale[run] = (uint8_t)c->scale.v[j];
+            out->min[run] = (uint8_t)c->min.v[j];
+            fj_fit_codes(k->x[block] + run * n, n, line, 0, k->form->top, out->codes + run * n);
+        }
     }
 }
 
-static void store(const work *k, const choice *c, fj_k_lines *out)
+static void take(work *k, const float *src, const float *importance)
 {
-    out->d = c->d_half;
-    out->dmin = c->dmin_half;
-    int n = k->form->run;
-    for (int run = 0; run < k->form->n_runs; run++) {
-        fj_line line = line_of(c, c->scale[run], c->min[run]);
-        out->scale[run] = (uint8_t)c->scale[run];
-        out->min[run] = (uint8_t)c->min[run];
-        fj_fit_codes(k->x + run * n, n, line, 0, k->form->top, out->codes + run * n);
+    const fj_k_form *form = k->form;
+    float w[AT_ONCE][FJ_K_VALUES];
+    for (int block = 0; block < k->n_blocks; block++) {
+        int at = block * FJ_K_VALUES;
+        bool is_zero; /* then all of x is, and so will be all numbers */
+        k->exponent[block] = fj_fit_unit(src + at, importance ? importance + at : NULL, FJ_K_VALUES,
+                                         (float)(form->top_scale * form->top), k->x[block], w[block], &is_zero);
     }
+    fj_fit_turn(k->x[0], k->n_blocks * form->n_runs, form->run, k->turned);
+    fj_fit_turn(w[0], k->n_blocks * form->n_runs, form->run, k->weights);
+    k->runs = (fj_runs){ k->turned, k->weights, form->run };
 }
 
-void fj_k_lines_fit(const float *src, const float *importance, const fj_k_form *form, fj_k_lines *out)
+static void fit(const float *src, const float *importance, int n_blocks, const fj_k_form *form, fj_k_lines *out)
 {
-    work k = { .form = form };
-    choice best = { 0 };
-    bool is_zero;
-
-    memset(out, 0, sizeof *out);
-    k.exponent = fj_fit_unit(src, importance, FJ_K_VALUES, (float)(form->top_scale * form->top), k.x, k.w, &is_zero);
-    if (is_zero)
-        return;
-
+    work k = { .form = form, .n_blocks = n_blocks };
+    take(&k, src, importance);
     free_lines(&k);
-    start(&k, &best);
-    choice again = best;
+    choice best = start(&k), again = best;
     refit_halves(&k, &again);
     choose_all(&k, &again, REACH);
-    store(&k, again.error < best.error ? &again : &best, out);
+    for (int block = 0; block < n_blocks; block++)
+        if (again.error[block] < best.error[block])
+            copy_block(&k, &again, block, &best);
+    give(&k, &best, out);
+}
+
+void fj_k_lines_encode(const float *src, const float *importance, int64_t n, const fj_k_form *form, uint8_t *blocks,
+                       size_t block_bytes, void (*store)(const fj_k_lines *lines, uint8_t *block))
+{
+    fj_k_lines lines[AT_ONCE];
+    for (int64_t at = 0, count; at < n; at += count * FJ_K_VALUES) {
+        count = FJ_MIN(FJ_LANES / form->n_runs, (n - at) / FJ_K_VALUES);
+        fit(src + at, importance ? importance + at : NULL, (int)count, form, lines);
+        for (int64_t i = 0; i < count; i++, blocks += block_bytes)
+            store(&lines[i], blocks);
+    }
 }

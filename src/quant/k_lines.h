@@ -3,6 +3,7 @@
 #ifndef FJ_QUANT_K_LINES_H
 #define FJ_QUANT_K_LINES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { FJ_K_VALUES = 256, FJ_K_RUNS = 8, FJ_K_RUN = 32, FJ_K_SCALE_BYTES = 12, FJ_K_MOST_RUNS = 16 };
@@ -24,8 +25,9 @@ typedef struct fj_k_lines {
     uint8_t  codes[FJ_K_VALUES];
 } fj_k_lines;
 
-/* Codes of 256 values, with low error weighted by importance (or NULL). */
-void fj_k_lines_fit(const float *src, const float *importance, const fj_k_form *form, fj_k_lines *out);
+/* Blocks of block_bytes for n values (a multiple of 256), with low error weighted by importance (or NULL); store writes one. */
+void fj_k_lines_encode(const float *src, const float *importance, int64_t n, const fj_k_form *form, uint8_t *blocks, size_t block_bytes,
+                       void (*store)(const fj_k_lines *lines, uint8_t *block));
 
 /* The 12 bytes of 8 scales and mins of 6 bits: for j < 4  b[j] = scale | (bits 4 and 5 of scale[j+4]) << 6, b[j+4] = min |
  * the same of min[j+4]; b[j+8] = low nibbles of scale[j+4] and min[j+4]. */

@@ -3,9 +3,11 @@
 #ifndef FJ_QUANT_K_SCALES_H
 #define FJ_QUANT_K_SCALES_H
 
+#include <stddef.h>
+
 #include "quant/book.h"
 
-enum { FJ_SCALES_VALUES = 256, FJ_SCALES_MOST_RUNS = 16 };
+enum { FJ_SCALES_VALUES = 256, FJ_SCALES_RUN = 32, FJ_SCALES_MOST_RUNS = 16 };
 
 /* The numbers that tell the types apart. */
 typedef struct fj_scales_form {
@@ -25,8 +27,8 @@ typedef struct fj_scales {
     uint8_t  codes[FJ_SCALES_VALUES];
 } fj_scales;
 
-/* Codes of 256 values, with low error weighted by importance (or NULL). false: all are nearer to zero than to the smallest
- * number that a half can scale, out is zeros. */
-bool fj_scales_fit(const float *src, const float *importance, const fj_scales_form *form, fj_scales *out);
+/* Blocks of block_bytes for n values (a multiple of 256), with low error weighted by importance (or NULL); store writes one. */
+void fj_scales_encode(const float *src, const float *importance, int64_t n, const fj_scales_form *form, uint8_t *blocks,
+                      size_t block_bytes, void (*store)(const fj_scales *scales, uint8_t *block));
 
 #endif

@@ -7,11 +7,12 @@
  * value = (d * scale) * q - (dmin * min).  Source: ggml's block_q2_K; the GGUF specification. */
 
 #include "quant/k_lines.h"
+#include "quant/lanes.h"
 #include "quant/quant_internal.h"
 
 enum { BYTES = 84, RUN = 16, RUNS = 16, AT_CODES = 16, AT_D = 80, AT_DMIN = 82 };
 
-static void decode(const void *src, float *dst, int64_t n)
+FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= FJ_K_VALUES, block += BYTES, dst += FJ_K_VALUES) {
@@ -26,22 +27,22 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
+FJ_LEVELS static void store_block(const fj_k_lines *lines, uint8_t *block)
+{
+    memset(block, 0, BYTES);
+    fj_half_store(block + AT_D, lines->d);
+    fj_half_store(block + AT_DMIN, lines->dmin);
+    for (int run = 0; run < RUNS; run++) {
+        uint8_t *q = block + AT_CODES + run / 8 * 32 + run % 2 * RUN;
+        block[run] = (uint8_t)(lines->scale[run] | lines->min[run] << 4);
+        for (int i = 0; i < RUN; i++)
+            q[i] |= (uint8_t)(lines->codes[run * RUN + i] << run % 8 / 2 * 2);
+    }
+}
+
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
-    uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += FJ_K_VALUES, block += BYTES) {
-        fj_k_lines lines;
-        fj_k_lines_fit(src + at, importance ? importance + at : NULL, &fj_k_form_q2_k, &lines);
-        memset(block, 0, BYTES);
-        fj_half_store(block + AT_D, lines.d);
-        fj_half_store(block + AT_DMIN, lines.dmin);
-        for (int run = 0; run < RUNS; run++) {
-            uint8_t *q = block + AT_CODES + run / 8 * 32 + run % 2 * RUN;
-            block[run] = (uint8_t)(lines.scale[run] | lines.min[run] << 4);
-            for (int i = 0; i < RUN; i++)
-                q[i] |= (uint8_t)(lines.codes[run * RUN + i] << run % 8 / 2 * 2);
-        }
-    }
+    fj_k_lines_encode(src, importance, n, &fj_k_form_q2_k, dst, BYTES, store_block);
 }
 
 const fj_quant fj_quant_q2_k = {

@@ -18,7 +18,7 @@ static int scale_of(const uint8_t scales[12], int run)
     return (low | high << 4) - MIDDLE;
 }
 
-static void decode(const void *src, float *dst, int64_t n)
+FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= VALUES, block += BYTES, dst += VALUES) {
@@ -33,30 +33,24 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
-static void encode_block(const float *x, const float *importance, uint8_t *block)
+FJ_LEVELS static void store_block(const fj_scales *s, uint8_t *block)
 {
-    fj_scales s;
     memset(block, 0, BYTES);
-    if (!fj_scales_fit(x, importance, &fj_scales_form_q3_k, &s))
-        return;
-
-    fj_half_store(block + AT_D, s.d);
+    fj_half_store(block + AT_D, s->d);
     for (int run = 0; run < RUNS; run++) {
-        int number = s.scale[run] + MIDDLE;
+        int number = s->scale[run] + MIDDLE;
         block[AT_SCALES + run % 8] |= (uint8_t)((number & 15) << run / 8 * 4);
         block[AT_SCALES + 8 + run % 4] |= (uint8_t)(number >> 4 << run / 4 * 2);
     }
     for (int i = 0; i < VALUES; i++) {
-        block[AT_LOW + i / 128 * 32 + i % 32] |= (uint8_t)((s.codes[i] & 3) << i % 128 / 32 * 2);
-        block[i % 32] |= (uint8_t)(s.codes[i] >> 2 << i / 32);
+        block[AT_LOW + i / 128 * 32 + i % 32] |= (uint8_t)((s->codes[i] & 3) << i % 128 / 32 * 2);
+        block[i % 32] |= (uint8_t)(s->codes[i] >> 2 << i / 32);
     }
 }
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
-    uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += VALUES, block += BYTES)
-        encode_block(src + at, importance ? importance + at : NULL, block);
+    fj_scales_encode(src, importance, n, &fj_scales_form_q3_k, dst, BYTES, store_block);
 }
 
 const fj_quant fj_quant_q3_k = {

@@ -6,14 +6,12 @@
  * value = d * q + m, q in 0…15. m is the least value, d = (greatest - least) / 15, q rounded half up.
  * Source: ggml's block_q4_1; the GGUF specification. */
 
-#include <math.h>
-
 #include "quant/fit.h"
-#include "quant/quant_internal.h"
+#include "quant/plain.h"
 
 enum { BLOCK = 32, BYTES = 20, AT_CODES = 4, TOP = 15 };
 
-static void decode(const void *src, float *dst, int64_t n)
+FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= BLOCK, block += BYTES, dst += BLOCK) {
@@ -26,61 +24,65 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
-static void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
+FJ_INLINE void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
 {
-    for (int i = 0; i < BLOCK / 2; i++)
-        block[AT_CODES + i] = (uint8_t)(codes[i] | codes[i + 16] << 4);
+    fj_plain_nibbles(codes, block + AT_CODES);
 }
 
 /* ggml's own: codes are taken with scale and min before they became halves, in f32, each operation rounded. Halves that
  * would be infinite are first brought to the end of their range; a scale that has no reciprocal makes a block of equal
  * values. */
-static void encode_plain(const float *x, uint8_t *block)
+FJ_LEVELS static void encode_plain(const float *x, uint8_t *block, int64_t n)
 {
-    float low = x[0], high = x[0];
-    for (int i = 1; i < BLOCK; i++) {
-        low = fminf(low, x[i]);
-        high = fmaxf(high, x[i]);
-    }
-    float d = fminf((high - low) / TOP, 65504.0f);
-    float m = fmaxf(-65504.0f, fminf(65504.0f, low));
-    float inverse = fj_inverse(d);
-    uint8_t codes[BLOCK];
+    for (; n > 0; n -= BLOCK, x += BLOCK, block += BYTES) {
+        float low, high;
+        fj_plain_range(x, &low, &high);
+        float d = (high - low) / TOP;
+        for (int i = BLOCK - 1; low == 0 && i >= 0; i--)
+            low = x[i] == 0 ? x[i] : low; /* the sign of the first */
+        d = d < 65504.0f ? d : 65504.0f;
+        float m = low < 65504.0f ? low : 65504.0f;
+        m = m > -65504.0f ? m : -65504.0f;
+        float inverse = fj_inverse(d), most = m + d * TOP;
+        uint8_t codes[BLOCK];
 
-    fj_half_store(block, fj_half_saturated(d));
-    fj_half_store(block + 2, fj_half_saturated(m));
-    for (int i = 0; i < BLOCK; i++) {
-        float t = (x[i] - m) * inverse;
-        codes[i] = fj_code(t + 0.5f, TOP);
+        fj_half_store(block, fj_half_saturated(d));
+        fj_half_store(block + 2, fj_half_saturated(m));
+        for (int i = 0; i < BLOCK; i++) {
+            int code = (int)((fj_plain_cut(x[i], m, most) - m) * inverse + 0.5f);
+            codes[i] = (uint8_t)FJ_MIN(code, TOP);
+        }
+        store_codes(codes, block);
     }
-    store_codes(codes, block);
 }
 
-/* The line of least weighted error instead. */
-static void encode_weighted(const float *src, const float *importance, uint8_t *block)
+/* The lines of least weighted error instead, of n blocks at once. */
+static void encode_weighted(const float *src, const float *importance, int n, uint8_t *block)
 {
-    float x[BLOCK], w[BLOCK];
+    fj_fit_blocks b;
     uint8_t codes[BLOCK];
-    bool is_zero;
-    fj_line line = { 0 };
-
-    int exponent = fj_fit_unit(src, importance, BLOCK, TOP + 1, x, w, &is_zero);
-    if (!is_zero)
-        line = fj_fit_line(x, w, BLOCK, TOP, false);
-    fj_half_store(block, fj_fit_half(line.scale, exponent, &line.scale));
-    fj_half_store(block + 2, fj_fit_half(line.offset, exponent, &line.offset));
-    fj_fit_codes(x, BLOCK, line, 0, TOP, codes);
-    store_codes(codes, block);
+    fj_lines lines;
+    fj_fit_blocks_take(&b, src, importance, n, TOP + 1);
+    fj_fit_lines(&b.runs, TOP, false, &lines);
+    for (int i = 0; i < n; i++, block += BYTES) {
+        fj_line line;
+        fj_half_store(block, fj_fit_half(lines.scale.v[i], b.exponent[i], &line.scale));
+        fj_half_store(block + 2, fj_fit_half(lines.offset.v[i], b.exponent[i], &line.offset));
+        fj_fit_codes(b.x[i], BLOCK, line, 0, TOP, codes);
+        store_codes(codes, block);
+    }
 }
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
     uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += BLOCK, block += BYTES) {
-        if (importance)
-            encode_weighted(src + at, importance + at, block);
-        else
-            encode_plain(src + at, block);
+    if (!importance) {
+        encode_plain(src, dst, n);
+        return;
+    }
+    for (int64_t at = 0, count; at < n; at += count * BLOCK, block += count * BYTES) {
+        count = FJ_MIN(FJ_LANES, (n - at) / BLOCK);
+        encode_weighted(src + at, importance + at, (int)count, block);
     }
 }
 

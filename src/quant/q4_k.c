@@ -7,11 +7,12 @@
  * value = (d * scale) * q - (dmin * min).  Source: ggml's block_q4_K; the GGUF specification. */
 
 #include "quant/k_lines.h"
+#include "quant/lanes.h"
 #include "quant/quant_internal.h"
 
 enum { BYTES = 144, AT_SCALES = 4, AT_CODES = 16 };
 
-static void decode(const void *src, float *dst, int64_t n)
+FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= FJ_K_VALUES, block += BYTES, dst += FJ_K_VALUES) {
@@ -29,23 +30,23 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
+FJ_LEVELS static void store_block(const fj_k_lines *lines, uint8_t *block)
+{
+    fj_half_store(block, lines->d);
+    fj_half_store(block + 2, lines->dmin);
+    fj_k_scales_pack(lines, block + AT_SCALES);
+
+    for (int pair = 0; pair < FJ_K_RUNS / 2; pair++) {
+        const uint8_t *low = lines->codes + pair * 2 * FJ_K_RUN, *high = low + FJ_K_RUN;
+        uint8_t *q = block + AT_CODES + pair * FJ_K_RUN;
+        for (int i = 0; i < FJ_K_RUN; i++)
+            q[i] = (uint8_t)(low[i] | high[i] << 4);
+    }
+}
+
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
-    uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += FJ_K_VALUES, block += BYTES) {
-        fj_k_lines lines;
-        fj_k_lines_fit(src + at, importance ? importance + at : NULL, &fj_k_form_q4_k, &lines);
-        fj_half_store(block, lines.d);
-        fj_half_store(block + 2, lines.dmin);
-        fj_k_scales_pack(&lines, block + AT_SCALES);
-
-        for (int pair = 0; pair < FJ_K_RUNS / 2; pair++) {
-            const uint8_t *low = lines.codes + pair * 2 * FJ_K_RUN, *high = low + FJ_K_RUN;
-            uint8_t *q = block + AT_CODES + pair * FJ_K_RUN;
-            for (int i = 0; i < FJ_K_RUN; i++)
-                q[i] = (uint8_t)(low[i] | high[i] << 4);
-        }
-    }
+    fj_k_lines_encode(src, importance, n, &fj_k_form_q4_k, dst, BYTES, store_block);
 }
 
 const fj_quant fj_quant_q4_k = {

@@ -6,14 +6,12 @@
  * value = d * (q - 16), q in 0…31. The value of largest size gives d = it / -16, so that it is code 0 exactly; the
  * others are rounded half up.  Source: ggml's block_q5_0; the GGUF specification. */
 
-#include <math.h>
-
 #include "quant/fit.h"
-#include "quant/quant_internal.h"
+#include "quant/plain.h"
 
 enum { BLOCK = 32, BYTES = 22, AT_HIGH = 2, AT_CODES = 6, MIDDLE = 16, TOP = 31 };
 
-static void decode(const void *src, float *dst, int64_t n)
+FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= BLOCK, block += BYTES, dst += BLOCK) {
@@ -28,58 +26,59 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
-static void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
+FJ_INLINE void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
 {
-    uint32_t high = 0;
-    for (int i = 0; i < BLOCK; i++)
-        high |= (uint32_t)(codes[i] >> 4) << i;
-    memcpy(block + AT_HIGH, &high, sizeof high);
-    for (int i = 0; i < BLOCK / 2; i++)
-        block[AT_CODES + i] = (uint8_t)((codes[i] & 15) | (codes[i + 16] & 15) << 4);
+    fj_plain_high_bits(codes, block + AT_HIGH);
+    fj_plain_nibbles(codes, block + AT_CODES);
 }
 
 /* ggml's own: the quotient is taken with the scale before it became a half, and product and sum are one operation (as
  * compiled with FMA): in double the product is exact. A scale that has no reciprocal makes a block of zeros. */
-static void encode_plain(const float *x, uint8_t *block)
+FJ_LEVELS static void encode_plain(const float *x, uint8_t *block, int64_t n)
 {
-    float peak = 0;
-    for (int i = 0; i < BLOCK; i++)
-        if (fabsf(x[i]) > fabsf(peak))
-            peak = x[i];
-    float d = fmaxf(-65504.0f, fminf(65504.0f, peak / -MIDDLE));
-    double inverse = fj_inverse(d);
-    uint8_t codes[BLOCK];
+    for (; n > 0; n -= BLOCK, x += BLOCK, block += BYTES) {
+        float d = fj_plain_peak(x) / -MIDDLE;
+        d = d < 65504.0f ? d : 65504.0f;
+        d = d > -65504.0f ? d : -65504.0f;
+        double inverse = (double)fj_inverse(d);
+        float most = fabsf(d) * MIDDLE;
+        uint8_t codes[BLOCK];
 
-    fj_half_store(block, fj_half_saturated(d));
-    for (int i = 0; i < BLOCK; i++)
-        codes[i] = fj_code((float)((double)x[i] * inverse + (MIDDLE + 0.5)), TOP);
-    store_codes(codes, block);
+        fj_half_store(block, fj_half_saturated(d));
+        for (int i = 0; i < BLOCK; i++) {
+            int code = (int)(float)((double)fj_plain_cut(x[i], -most, most) * inverse + (MIDDLE + 0.5));
+            codes[i] = (uint8_t)FJ_MIN(code, TOP);
+        }
+        store_codes(codes, block);
+    }
 }
 
-/* The scale of least weighted error instead. */
-static void encode_weighted(const float *src, const float *importance, uint8_t *block)
+/* The scales of least weighted error instead, of n blocks at once. */
+static void encode_weighted(const float *src, const float *importance, int n, uint8_t *block)
 {
-    float x[BLOCK], w[BLOCK];
+    fj_fit_blocks b;
     uint8_t codes[BLOCK];
-    bool is_zero;
-    fj_line line = { 0 };
-
-    int exponent = fj_fit_unit(src, importance, BLOCK, MIDDLE, x, w, &is_zero);
-    if (!is_zero)
-        line.scale = fj_fit_scale(x, w, BLOCK, -MIDDLE, TOP - MIDDLE);
-    fj_half_store(block, fj_fit_half(line.scale, exponent, &line.scale));
-    fj_fit_codes(x, BLOCK, line, -MIDDLE, TOP - MIDDLE, codes);
-    store_codes(codes, block);
+    fj_lanes scale;
+    fj_fit_blocks_take(&b, src, importance, n, MIDDLE);
+    fj_fit_scales(&b.runs, -MIDDLE, TOP - MIDDLE, &scale);
+    for (int i = 0; i < n; i++, block += BYTES) {
+        fj_line line = { 0 };
+        fj_half_store(block, fj_fit_half(scale.v[i], b.exponent[i], &line.scale));
+        fj_fit_codes(b.x[i], BLOCK, line, -MIDDLE, TOP - MIDDLE, codes);
+        store_codes(codes, block);
+    }
 }
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
     uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += BLOCK, block += BYTES) {
-        if (importance)
-            encode_weighted(src + at, importance + at, block);
-        else
-            encode_plain(src + at, block);
+    if (!importance) {
+        encode_plain(src, dst, n);
+        return;
+    }
+    for (int64_t at = 0, count; at < n; at += count * BLOCK, block += count * BYTES) {
+        count = FJ_MIN(FJ_LANES, (n - at) / BLOCK);
+        encode_weighted(src + at, importance + at, (int)count, block);
     }
 }
 

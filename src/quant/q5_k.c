@@ -8,11 +8,12 @@
  * value = (d * scale) * q - (dmin * min).  Source: ggml's block_q5_K; the GGUF specification. */
 
 #include "quant/k_lines.h"
+#include "quant/lanes.h"
 #include "quant/quant_internal.h"
 
 enum { BYTES = 176, AT_SCALES = 4, AT_HIGH = 16, AT_CODES = 48 };
 
-static void decode(const void *src, float *dst, int64_t n)
+FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= FJ_K_VALUES, block += BYTES, dst += FJ_K_VALUES) {
@@ -33,24 +34,24 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
+FJ_LEVELS static void store_block(const fj_k_lines *lines, uint8_t *block)
+{
+    memset(block, 0, BYTES);
+    fj_half_store(block, lines->d);
+    fj_half_store(block + 2, lines->dmin);
+    fj_k_scales_pack(lines, block + AT_SCALES);
+
+    for (int run = 0; run < FJ_K_RUNS; run++)
+        for (int i = 0; i < FJ_K_RUN; i++) {
+            int code = lines->codes[run * FJ_K_RUN + i];
+            block[AT_CODES + run / 2 * FJ_K_RUN + i] |= (uint8_t)((code & 15) << run % 2 * 4);
+            block[AT_HIGH + i] |= (uint8_t)(code >> 4 << run);
+        }
+}
+
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
-    uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += FJ_K_VALUES, block += BYTES) {
-        fj_k_lines lines;
-        fj_k_lines_fit(src + at, importance ? importance + at : NULL, &fj_k_form_q5_k, &lines);
-        memset(block, 0, BYTES);
-        fj_half_store(block, lines.d);
-        fj_half_store(block + 2, lines.dmin);
-        fj_k_scales_pack(&lines, block + AT_SCALES);
-
-        for (int run = 0; run < FJ_K_RUNS; run++)
-            for (int i = 0; i < FJ_K_RUN; i++) {
-                int code = lines.codes[run * FJ_K_RUN + i];
-                block[AT_CODES + run / 2 * FJ_K_RUN + i] |= (uint8_t)((code & 15) << run % 2 * 4);
-                block[AT_HIGH + i] |= (uint8_t)(code >> 4 << run);
-            }
-    }
+    fj_k_lines_encode(src, importance, n, &fj_k_form_q5_k, dst, BYTES, store_block);
 }
 
 const fj_quant fj_quant_q5_k = {

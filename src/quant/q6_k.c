@@ -12,7 +12,7 @@
 
 enum { VALUES = 256, HALF = 128, RUNS = 16, RUN = 16, BYTES = 210, AT_HIGH = 128, AT_SCALES = 192, AT_D = 208 };
 
-static void decode(const void *src, float *dst, int64_t n)
+FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= VALUES, block += BYTES, dst += VALUES) {
@@ -27,27 +27,21 @@ static void decode(const void *src, float *dst, int64_t n)
     }
 }
 
-static void encode_block(const float *x, const float *importance, uint8_t *block)
+FJ_LEVELS static void store_block(const fj_scales *s, uint8_t *block)
 {
-    fj_scales s;
     memset(block, 0, BYTES);
-    if (!fj_scales_fit(x, importance, &fj_scales_form_q6_k, &s))
-        return;
-
-    fj_half_store(block + AT_D, s.d);
-    memcpy(block + AT_SCALES, s.scale, RUNS);
+    fj_half_store(block + AT_D, s->d);
+    memcpy(block + AT_SCALES, s->scale, RUNS);
     for (int i = 0; i < VALUES; i++) {
         int half = i / HALF, at = i % HALF;
-        block[half * 64 + at % 64] |= (uint8_t)((s.codes[i] & 15) << at / 64 * 4);
-        block[AT_HIGH + half * 32 + at % 32] |= (uint8_t)(s.codes[i] >> 4 << at / 32 * 2);
+        block[half * 64 + at % 64] |= (uint8_t)((s->codes[i] & 15) << at / 64 * 4);
+        block[AT_HIGH + half * 32 + at % 32] |= (uint8_t)(s->codes[i] >> 4 << at / 32 * 2);
     }
 }
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
-    uint8_t *block = dst;
-    for (int64_t at = 0; at < n; at += VALUES, block += BYTES)
-        encode_block(src + at, importance ? importance + at : NULL, block);
+    fj_scales_encode(src, importance, n, &fj_scales_form_q6_k, dst, BYTES, store_block);
 }
 
 const fj_quant fj_quant_q6_k = {

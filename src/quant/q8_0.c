@@ -4,13 +4,11 @@
  *   q 32 bytes, int8                    value i = d * q[i]
  * d = max |x| / 127, q = x / d rounded half away from zero.  Source: ggml's block_q8_0; the GGUF specification. */
 
-#include <math.h>
-
-#include "quant/quant_internal.h"
+#include "quant/plain.h"
 
 enum { BLOCK = 32, BYTES = 34 };
 
-static void decode(const void *src, float *dst, int64_t n)
+FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 {
     const uint8_t *block = src;
     for (; n > 0; n -= BLOCK, block += BYTES, dst += BLOCK) {
@@ -21,19 +19,22 @@ static void decode(const void *src, float *dst, int64_t n)
 }
 
 /* The quotient is taken with the scale before it became a half, as ggml does. A scale beyond the half's range is first
- * brought to its end; one too small to have a reciprocal makes a block of zeros. */
-static void encode_block(const float *x, uint8_t *block)
+ * brought to its end; one too small to have a reciprocal makes a block of zeros. Adding the number below a half and cutting is
+ * roundf. */
+FJ_LEVELS static void encode_blocks(const float *x, uint8_t *block, int64_t n)
 {
-    float amax = 0;
-    for (int i = 0; i < BLOCK; i++)
-        amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax; /* fmaxf is a call */
-    float d = fminf(amax / 127.0f, 65504.0f);
-    float inverse = fj_inverse(d);
+    for (; n > 0; n -= BLOCK, x += BLOCK, block += BYTES) {
+        float d = fabsf(fj_plain_peak(x)) / 127.0f;
+        d = d < 65504.0f ? d : 65504.0f;
+        float inverse = fj_inverse(d), most = 127 * d;
+        int8_t codes[BLOCK];
 
-    fj_half_store(block, fj_half_saturated(d));
-    for (int i = 0; i < BLOCK; i++) {
-        float q = roundf(x[i] * inverse);
-        block[2 + i] = (uint8_t)(int8_t)(q > 127 ? 127 : q < -127 ? -127 : q == q ? q : 0);
+        fj_half_store(block, fj_half_saturated(d));
+        for (int i = 0; i < BLOCK; i++) {
+            float t = fj_plain_cut(x[i], -most, most) * inverse;
+            codes[i] = (int8_t)(int)(t + copysignf(0x1.fffffep-2f, t));
+        }
+        memcpy(block + 2, codes, BLOCK);
     }
 }
 
@@ -41,9 +42,7 @@ static void encode_block(const float *x, uint8_t *block)
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
     (void)importance;
-    uint8_t *block = dst;
-    for (; n > 0; n -= BLOCK, src += BLOCK, block += BYTES)
-        encode_block(src, block);
+    encode_blocks(src, dst, n);
 }
 
 const fj_quant fj_quant_q8_0 = {

@@ -22,6 +22,7 @@ enum { VALUES = 256 };
 static uint16_t fit(const float *src, const float *importance, uint8_t *codes)
 {
     float x[VALUES], w[VALUES], scale = 0;
+    fj_lanes turned[VALUES], weights[VALUES], scales; /* the one run in all lanes */
     bool is_zero;
     if (!importance) {
         for (int i = 0; i < VALUES; i++)
@@ -32,9 +33,10 @@ static uint16_t fit(const float *src, const float *importance, uint8_t *codes)
         return fj_half_saturated(scale);
     }
     int exponent = fj_fit_unit(src, importance, VALUES, 1, x, w, &is_zero);
-    if (!is_zero)
-        scale = fabsf(fj_fit_scale(x, w, VALUES, -1, 1));
-    uint16_t half = fj_fit_half(scale, exponent, &scale);
+    fj_fit_turn(x, 1, VALUES, turned);
+    fj_fit_turn(w, 1, VALUES, weights);
+    fj_fit_scales(&(fj_runs){ turned, weights, VALUES }, -1, 1, &scales);
+    uint16_t half = fj_fit_half(fabsf(scales.v[0]), exponent, &scale);
     fj_fit_codes(x, VALUES, (fj_line){ scale, 0 }, -1, 1, codes);
     return half;
 }
