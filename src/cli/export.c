@@ -234,6 +234,19 @@ static bool is_same(const char *a, const char *b)
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* Whether OUT is the model, or one of its files. */
+static bool is_input(const settings *s)
+{
+    bool found = is_same(s->model, s->out);
+    int part, n = fj_gguf_parts(s->model, &part);
+    for (int i = 1; !found && n > 1 && i <= n; i++) {
+        char *other = fj_gguf_part_name(s->model, i);
+        found = other && is_same(other, s->out);
+        free(other);
+    }
+    return found;
+}
+
 /* From GGUF to GGUF metadata is copied: the vocabulary need not be understood, unless texts are measured. For a folder it should be. */
 static fj_status open_model(const fj_call *call, bool is_gguf, fj_opened *o, fj_err *err)
 {
@@ -255,7 +268,7 @@ static fj_status convert(const fj_call *call, bool is_gguf, fj_err *err)
 {
     const settings *s = call->settings;
     fj_opened o = { 0 };
-    if (is_same(s->model, s->out)) {
+    if (is_input(s)) {
         (void)fj_fail(err, FJ_ERR_USAGE, "%s: OUT is the model that is read", s->out);
         return fj_hint(err, "write it elsewhere: what is written may have lost what the original has");
     }

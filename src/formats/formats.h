@@ -63,9 +63,15 @@ bool      fj_is_nemo(const char *path);
 /* ---- GGUF ------------------------------------------------------------------------------------------------------- */
 
 /* v2 and v3, little-endian. The source's config is translated to config.json's names for the architectures forja knows
- * (gguf_config.c), with "gguf_arch" added; for others it holds {"gguf_arch": NAME} only. naming is FJ_NAMING_GGUF. */
+ * (gguf_config.c), with "gguf_arch" added; for others it holds {"gguf_arch": NAME} only. naming is FJ_NAMING_GGUF. Of a model in several
+ * files, NAME-00001-of-00003.gguf and so on, the path of any opens all; metadata is the first's. */
 fj_status fj_gguf_open(const char *path, fj_source **out, fj_err *err);
 fj_status fj_gguf_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err);
+fj_status fj_gguf_open_parts(const fj_text *parts, size_t n, fj_source **out, fj_err *err); /* one or several files in memory, in order */
+
+/* How many files a name like "NAME-00001-of-00003.gguf" says that there are (1: any other name), and which it is (from 1). */
+int   fj_gguf_parts(const char *name, int *part);
+char *fj_gguf_part_name(const char *name, int part); /* of another of them, for free(); NULL without memory */
 
 /* The raw metadata: key to value; arrays as JSON arrays would be slow for vocabularies, so they stay packed. */
 typedef enum fj_gguf_kind {

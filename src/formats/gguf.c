@@ -4,7 +4,7 @@
  *   "GGUF" | u32 version | u64 tensors | u64 entries | metadata (gguf_meta.c) | list of tensors | padding | data
  *   tensor: text name, u32 rank, u64 dimensions (fastest first), u32 type, u64 offset in the data (a multiple of the alignment)
  *
- * Every count is bounded by the bytes that would have to back it. */
+ * Every count is bounded by the bytes that would have to back it. A model may lie in several such files (gguf_parts.c). */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "formats/gguf_internal.h"
 #include "formats/recognize.h"
 
-enum { MAX_ALIGNMENT = 1 << 20, MAX_TENSORS = 1 << 20, LEAST_TENSOR = 8 + 4 + 4 + 8 };
+enum { MAX_ALIGNMENT = 1 << 20, MAX_PARTS = 4096, LEAST_TENSOR = 8 + 4 + 4 + 8 };
 
 static const fj_gguf *self(const fj_source *s)
 {
@@ -34,29 +34,41 @@ static const fj_tensor *find(const fj_source *s, const char *name)
     return fj_index_find(&self(s)->index, name);
 }
 
-/* Whether the bytes lie in the mapped file: a tensor may be a part of one in the list, or a copy. */
-static bool is_mapped(const fj_source *s, const fj_tensor *t)
+/* The mapped file that the bytes lie in: a tensor may be a part of one in the list, or a copy; then NULL. */
+static const fj_map *map_with(const fj_source *s, const fj_tensor *t, size_t *offset)
 {
-    const fj_map *map = self(s)->map;
-    uintptr_t at = (uintptr_t)t->data, first = map ? (uintptr_t)map->data : 0;
-    return map && at >= first && at - first < map->len;
+    const fj_gguf *x = self(s);
+    for (size_t i = 0; i <= x->n_rest; i++) {
+        const fj_map *map = i ? x->rest[i - 1]->map : x->map;
+        uintptr_t data = (uintptr_t)t->data, first = map ? (uintptr_t)map->data : 0;
+        *offset = (size_t)(data - first);
+        if (map && data >= first && data - first < map->len)
+            return map;
+    }
+    return NULL;
 }
 
 static void will_need(const fj_source *s, const fj_tensor *t)
 {
-    if (is_mapped(s, t))
-        fj_map_will_need(self(s)->map, (size_t)((const unsigned char *)t->data - self(s)->bytes), t->bytes);
+    size_t offset;
+    const fj_map *map = map_with(s, t, &offset);
+    if (map)
+        fj_map_will_need(map, offset, t->bytes);
 }
 
 static void give_back(const fj_source *s, const fj_tensor *t)
 {
-    if (is_mapped(s, t))
-        fj_map_give_back(self(s)->map, (size_t)((const unsigned char *)t->data - self(s)->bytes), t->bytes);
+    size_t offset;
+    const fj_map *map = map_with(s, t, &offset);
+    if (map)
+        fj_map_give_back(map, offset, t->bytes);
 }
 
 static void close_source(fj_source *s)
 {
     fj_gguf *x = (fj_gguf *)(void *)s;
+    for (size_t i = 0; i < x->n_rest; i++)
+        close_source(&x->rest[i]->source);
     fj_json_free(x->source.config);
     fj_map_close(x->map);
     fj_arena_free(x->arena);
@@ -190,9 +202,9 @@ static fj_status read_tensors(fj_gguf *x, fj_cursor *c, uint64_t n, fj_err *err)
     size_t alignment = 0;
     if (n > fj_cursor_left(c) / LEAST_TENSOR)
         return cut(x, fj_cursor_left(c) / LEAST_TENSOR, n, err);
-    if (n > MAX_TENSORS)
+    if (n > FJ_GGUF_MAX_TENSORS)
         return fj_fail(err, FJ_ERR_FORMAT, "%s: %" PRIu64 " tensors, at most %d are read", x->source.path, n,
-                       MAX_TENSORS);
+                       FJ_GGUF_MAX_TENSORS);
     uint64_t *offsets = fj_arena_array(x->arena, n, sizeof *offsets);
     if (!offsets || !fj_index_init(&x->index, x->arena, n))
         return fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for a list of %" PRIu64 " tensors", x->source.path, n);
@@ -218,17 +230,6 @@ static fj_status check_version(const fj_gguf *x, uint32_t version, fj_err *err)
     return fj_hint(err, "convert the model again with a current program");
 }
 
-/* A model may be cut into several files on purpose. */
-static fj_status check_parts(const fj_gguf *x, fj_err *err)
-{
-    int64_t parts = fj_gguf_int(fj_gguf_find(&x->source, "split.count"), 1);
-    if (parts <= 1)
-        return FJ_OK;
-    (void)fj_fail(err, FJ_ERR_FORMAT, "%s: part %lld of %lld of a model", x->source.path,
-                  (long long)fj_gguf_int(fj_gguf_find(&x->source, "split.no"), 0) + 1, (long long)parts);
-    return fj_hint(err, "this build reads models of one file; join the parts: llama-gguf-split --merge");
-}
-
 static fj_status read_all(fj_gguf *x, fj_err *err)
 {
     fj_cursor c = fj_cursor_over(x->bytes, x->len);
@@ -243,14 +244,11 @@ static fj_status read_all(fj_gguf *x, fj_err *err)
     }
     if (!st)
         st = fj_gguf_read_metadata(x, &c, n_values, err);
-    if (!st)
-        st = check_parts(x, err);
-    if (!st)
-        st = read_tensors(x, &c, n_tensors, err);
-    return st ? st : fj_gguf_read_config(&x->source, &x->source.config, err);
+    return st ? st : read_tensors(x, &c, n_tensors, err);
 }
 
-static fj_status open_gguf(const char *path, fj_map *map, const void *data, size_t len, fj_source **out, fj_err *err)
+/* One file, its configuration not yet translated. */
+static fj_status open_part(const char *path, fj_map *map, const void *data, size_t len, fj_gguf **out, fj_err *err)
 {
     fj_arena *arena = fj_arena_new();
     fj_gguf *x = arena ? fj_arena_take(arena, sizeof *x) : NULL;
@@ -272,20 +270,105 @@ static fj_status open_gguf(const char *path, fj_map *map, const void *data, size
     if (st)
         close_source(&x->source);
     else
-        *out = &x->source;
+        *out = x;
     return st;
 }
 
-fj_status fj_gguf_open(const char *path, fj_source **out, fj_err *err)
+static fj_status open_file(const char *path, fj_gguf **out, fj_err *err)
 {
     fj_map *map = NULL;
     fj_status st = fj_map_open(path, &map, err);
     if (st)
         return err->status = st == FJ_ERR_FAILED ? FJ_ERR_FORMAT : st; /* it is the model that is not there */
-    return open_gguf(path, map, map->data, map->len, out, err);
+    return open_part(path, map, map->data, map->len, out, err);
+}
+
+/* The model of these parts; they are closed on any failure, NULL for those that could not be opened. */
+static fj_status finish(fj_gguf **parts, size_t n, fj_status st, fj_source **out, fj_err *err)
+{
+    bool is_joined = false;
+    if (!st) {
+        st = fj_gguf_join(parts, n, err);
+        is_joined = !st;
+    }
+    if (!st)
+        st = fj_gguf_read_config(&parts[0]->source, &parts[0]->source.config, err);
+    if (!st)
+        *out = &parts[0]->source;
+    for (size_t i = 0; st && i < (is_joined ? 1 : n); i++)
+        if (parts[i])
+            close_source(&parts[i]->source);
+    return st;
+}
+
+/* The parts lie beside the one that was given, any of them. */
+static fj_status open_others(const char *path, fj_gguf **parts, int given, int n, fj_err *err)
+{
+    fj_status st = FJ_OK;
+    for (int i = 1; !st && i <= n; i++) {
+        char *name = i == given ? NULL : fj_gguf_part_name(path, i);
+        if (i == given)
+            continue;
+        if (!name) {
+            st = fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
+        } else if (fj_path_exists(name)) {
+            st = open_file(name, &parts[i - 1], err);
+        } else {
+            st = fj_fail(err, FJ_ERR_FORMAT, "%s: part %d of %d of the model is not there", name, i, n);
+            (void)fj_hint(err, "the download is not complete; get all files of the model");
+        }
+        free(name);
+    }
+    return st;
+}
+
+static fj_status open_parts(const char *path, fj_gguf *one, fj_source **out, fj_err *err)
+{
+    int given, n = fj_gguf_parts(path, &given);
+    int64_t wanted = fj_gguf_says_parts(one);
+    fj_gguf **parts = n <= MAX_PARTS ? calloc((size_t)n, sizeof *parts) : NULL;
+    fj_status st = FJ_OK;
+    if (n > MAX_PARTS || wanted != n) {
+        st = fj_fail(err, FJ_ERR_FORMAT, "%s: part of a model in %lld files, its name says %d", path, (long long)wanted,
+                     n);
+        (void)fj_hint(err, "give parts the names that they had, NAME-00001-of-00003.gguf, and keep them in one folder");
+    } else if (!parts) {
+        st = fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
+    }
+    if (st) {
+        free(parts);
+        close_source(&one->source);
+        return st;
+    }
+    parts[given - 1] = one;
+    st = finish(parts, (size_t)n, open_others(path, parts, given, n, err), out, err);
+    free(parts);
+    return st;
+}
+
+fj_status fj_gguf_open(const char *path, fj_source **out, fj_err *err)
+{
+    fj_gguf *one = NULL;
+    fj_status st = open_file(path, &one, err);
+    if (st)
+        return st;
+    return fj_gguf_says_parts(one) > 1 ? open_parts(path, one, out, err) : finish(&one, 1, FJ_OK, out, err);
+}
+
+fj_status fj_gguf_open_parts(const fj_text *parts, size_t n, fj_source **out, fj_err *err)
+{
+    fj_gguf **opened = calloc(n, sizeof *opened);
+    fj_status st = opened ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open (memory)");
+    if (st)
+        return st;
+    for (size_t i = 0; !st && i < n; i++)
+        st = open_part("(memory)", NULL, parts[i].data, parts[i].len, &opened[i], err);
+    st = finish(opened, n, st, out, err);
+    free(opened);
+    return st;
 }
 
 fj_status fj_gguf_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err)
 {
-    return open_gguf("(memory)", NULL, data, len, out, err);
+    return fj_gguf_open_parts(&(fj_text){ data, len }, 1, out, err);
 }

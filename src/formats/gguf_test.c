@@ -356,8 +356,8 @@ TEST(gguf_says_what_is_wrong_with_a_header)
     put_gguf(&file, 3, 0, 2);
     put_key_u32(&file, "split.count", 3);
     put_key_u32(&file, "split.no", 1);
-    check_broken(&file, "part 2 of 3 of a model",
-                 "this build reads models of one file; join the parts: llama-gguf-split --merge");
+    check_broken(&file, "given as part 1 of 1 of a model, it says that it is 2 of 3",
+                 "all parts of one model, called NAME-00001-of-00003.gguf, lie in one folder; get them again");
     fj_str_free(&file);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "formats/formats.h"
 #include "hub/remote_internal.h"
 
 enum { MAX_TOKEN = 4096, STALL_SECONDS = 10 };
@@ -191,17 +192,14 @@ static bool has(const char *snapshot, const char *name)
 
 static bool has_all_parts(const char *snapshot, const char *name)
 {
-    size_t stem;
-    int n = fj_hub_parts(name, &stem);
-    if (n == 1)
-        return has(snapshot, name);
-    for (int i = 1; i <= n; i++) {
-        char part[FJ_MAX_FILE_NAME + 32];
-        (void)snprintf(part, sizeof part, "%.*s-%05d-of-%05d.gguf", (int)stem, name, i, n);
-        if (!has(snapshot, part))
-            return false;
+    int part, n = fj_gguf_parts(name, &part);
+    bool found = true;
+    for (int i = 1; found && i <= n; i++) {
+        char *other = fj_gguf_part_name(name, i);
+        found = other && has(snapshot, other);
+        free(other);
     }
-    return true;
+    return found;
 }
 
 /* Whether all files that an index names are there. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "formats/formats.h"
 #include "hub/remote_internal.h"
 
 enum { MAX_FILES = 100000 };
@@ -48,49 +49,14 @@ bool fj_hub_is_tokenizer(const char *name)
     return matches(name, tokenizers, FJ_LEN(tokenizers));
 }
 
-/* The number behind `at` in `digits` digits, or -1. */
-static int number_at(const char *at, size_t digits)
-{
-    int n = 0;
-    for (size_t i = 0; i < digits; i++) {
-        if (at[i] < '0' || at[i] > '9')
-            return -1;
-        n = 10 * n + (at[i] - '0');
-    }
-    return n;
-}
-
-/* Splits "stem-00001-of-00003.gguf"; *part is 1 for other names. */
-static int split_name(const char *name, size_t *stem, int *part)
-{
-    size_t n = strlen(name), tail = strlen("-00001-of-00003.gguf");
-    const char *at = name + (n > tail ? n - tail : 0);
-    *part = 1;
-    *stem = n;
-    if (n <= tail || at[0] != '-' || strncmp(at + 6, "-of-", 4) != 0 || strcmp(at + 15, ".gguf") != 0)
-        return 1;
-    int first = number_at(at + 1, 5), all = number_at(at + 10, 5);
-    if (first < 1 || all < 2 || first > all)
-        return 1;
-    *part = first;
-    *stem = n - tail;
-    return all;
-}
-
-int fj_hub_parts(const char *name, size_t *stem)
-{
-    int part;
-    return split_name(name, stem, &part);
-}
-
 bool fj_hub_is_gguf_model(const char *name)
 {
-    size_t n = strlen(name), stem;
-    int part;
+    size_t n = strlen(name);
+    int part = 1;
     const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
     if (n < 6 || strcmp(name + n - 5, ".gguf") != 0 || !strncmp(base, "mmproj", 6))
         return false;
-    (void)split_name(name, &stem, &part);
+    (void)fj_gguf_parts(name, &part);
     return part == 1;
 }
 
@@ -192,20 +158,22 @@ static bool want(fj_listing *l, const char *name, bool is_late)
 /* A file and, of a split one, all of its parts. */
 static fj_status want_parts(fj_listing *l, const fj_hub_ref *ref, const char *name, fj_err *err)
 {
-    size_t stem;
-    int n = fj_hub_parts(name, &stem);
+    int part, n = fj_gguf_parts(name, &part);
     l->open = name;
     if (n == 1) {
         (void)want(l, name, true);
         return FJ_OK;
     }
-    for (int i = 1; i <= n; i++) {
-        char part[FJ_MAX_FILE_NAME + 32];
-        (void)snprintf(part, sizeof part, "%.*s-%05d-of-%05d.gguf", (int)stem, name, i, n);
-        if (!want(l, part, true))
-            return fj_fail(err, FJ_ERR_NETWORK, "%.200s: %.200s is not there, part %d of %d", ref->model, part, i, n);
+    fj_status st = FJ_OK;
+    for (int i = 1; !st && i <= n; i++) {
+        char *other = fj_gguf_part_name(name, i);
+        if (!other)
+            st = fj_fail(err, FJ_ERR_MEMORY, "no memory for the hub's answer");
+        else if (!want(l, other, true))
+            st = fj_fail(err, FJ_ERR_NETWORK, "%.200s: %.200s is not there, part %d of %d", ref->model, other, i, n);
+        free(other);
     }
-    return FJ_OK;
+    return st;
 }
 
 /* A name that is not there: the one that holds it ("Q4_K_M"), or the nearest. */

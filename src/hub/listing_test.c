@@ -106,11 +106,6 @@ TEST(hub_gguf_files_come_alone_with_their_parts)
                  "| q8/a-Q8_0-00001-of-00003.gguf q8/a-Q8_0-00002-of-00003.gguf q8/a-Q8_0-00003-of-00003.gguf ");
     check_wanted(many + 1, 3, "hf:o/n",
                  "| q8/a-Q8_0-00001-of-00003.gguf q8/a-Q8_0-00002-of-00003.gguf q8/a-Q8_0-00003-of-00003.gguf ");
-    size_t stem;
-    CHECK(fj_hub_parts("m-00001-of-00003.gguf", &stem) == 3 && stem == 1);
-    CHECK(fj_hub_parts("m-00004-of-00003.gguf", &stem) == 1);
-    CHECK(fj_hub_parts("m-0x001-of-00003.gguf", &stem) == 1);
-    CHECK(fj_hub_parts("-00001-of-00003.gguf", &stem) == 1);
 }
 
 static void check_not_chosen(const char *const *names, size_t n, const char *model, fj_status wanted,

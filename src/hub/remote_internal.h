@@ -113,9 +113,6 @@ fj_status fj_listing_choose_shards(fj_listing *l, const char *text, size_t len, 
 
 const fj_hub_file *fj_listing_find(const fj_listing *l, const char *name); /* NULL when it is not there */
 
-/* The number of files that "name-00001-of-00003.gguf" is one of, and the length of its stem; 1 for other names. */
-int fj_hub_parts(const char *name, size_t *stem);
-
 /* Whether a file of this name is a model in GGUF, of several parts the first; not a projector of images. */
 bool fj_hub_is_gguf_model(const char *name);
 

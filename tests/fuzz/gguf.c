@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GGUF: what opens can be walked (metadata, arrays, configuration, vocabulary, tensors), and lies inside the bytes. */
+ * GGUF: what opens can be walked (metadata, arrays, configuration, vocabulary, tensors), and lies inside the bytes. A second file that
+ * begins at a multiple of 32 is the second part of a model. */
 #include <stdint.h>
 #include <string.h>
 
@@ -63,7 +64,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fj_err err = { 0 };
     fj_source *s = NULL;
-    if (fj_gguf_open_bytes(data, size, &s, &err)) {
+    size_t cut = 32;
+    while (cut + 4 <= size && memcmp(data + cut, "GGUF", 4) != 0)
+        cut += 32;
+    bool has_two = cut + 4 <= size;
+    const char *bytes = (const char *)data;
+    fj_text parts[2] = { { bytes, has_two ? cut : size },
+                         { bytes + (has_two ? cut : size), has_two ? size - cut : 0 } };
+    if (fj_gguf_open_parts(parts, has_two ? 2 : 1, &s, &err)) {
         fj_assert(err.status == FJ_ERR_FORMAT && strlen(err.message) > 0 && !s);
         return 0;
     }

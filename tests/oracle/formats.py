@@ -61,6 +61,14 @@ VOCABULARY = [
     ("tokenizer.ggml.token_type", ARRAY, (I32, [1, 1, 1, 3])), ("tokenizer.ggml.merges", ARRAY, (STRING, ["a b"])),
     ("tokenizer.ggml.eos_token_id", U32, 3), ("tokenizer.chat_template", STRING, "{{ messages }}"),
 ]
+
+
+def split(number, metadata, name, dims):
+    """One of a model's two parts, as llama.cpp's gguf-split writes them."""
+    said = [("split.no", U16, number), ("split.count", U16, 2), ("split.tensors.count", I32, 2)]
+    return gguf(metadata + said, [(name, dims, 0, 0)], 128)
+
+
 KINDS = [
     ("u8", U8, 1), ("i8", I8, -1), ("u16", U16, 2), ("i16", I16, -2), ("u32", U32, 3), ("i32", I32, -3), ("f32", F32, 0.5),
     ("bool", BOOL, True), ("u64", U64, 4), ("i64", I64, -4), ("f64", F64, 0.25), ("text", STRING, "ñ"),
@@ -150,6 +158,7 @@ FILES = {
     "gguf/retired.bin": gguf([], [("w", [32], 4, 0)], 32),
     "gguf/nested.bin": gguf([("x", ARRAY, (ARRAY, [(U8, [1])]))], [], 0),
     "gguf/part.bin": gguf([("split.count", U16, 2)], [], 0),
+    "gguf/parts.bin": split(0, LLAMA, "token_embd.weight", [8, 4]) + split(1, [], "blk.0.attn_q.bias", [8]),
     "imatrix/newer.bin": gguf([("general.type", STRING, "imatrix"), ("imatrix.datasets", ARRAY, (STRING, ["a", "b"])),
                                ("imatrix.chunk_count", U32, 3), ("imatrix.chunk_size", U32, 512)],
                               [("blk.0.w.in_sum2", [4, 2], 0, 0), ("blk.0.w.counts", [1, 2], 0, 32)], 40),
