@@ -12,36 +12,43 @@ enum { TILES_CACHED_BYTES = 512 * 1024 };
 
 /* Rows past m are zero: they are computed and not stored. Only the words that the form's kernels read are written. */
 FJ_INLINE void fill(fj_word *panel, const uint8_t *x, size_t x_bytes, int m, const int rows, int64_t n_blocks,
-                    int offset, bool has_min, bool halves)
+                    int offset, bool has_offset, bool has_min, bool halves)
 {
     const int stride = rows * FJ_PANEL_ROW_WORDS;
     for (int r = 0; r < m; r++) {
         const fj_q8_block *q8 = (const void *)(x + (size_t)r * x_bytes);
         fj_word *block = panel;
         for (int64_t b = 0; b < n_blocks; b++, q8++, block += stride) {
-            int sum0 = q8->sum[0], sum1 = q8->sum[1];
+            int sum0 = halves ? q8->sum[0] : q8->sum[0] + q8->sum[1], sum1 = q8->sum[1];
             memcpy(block + fj_panel_q(r), q8->q, sizeof q8->q);
             block[fj_panel_scale(rows, r)].f = q8->scale;
-            if (has_min)
-                block[fj_panel_scaled_sum(rows, r)].f = q8->scale * (float)(sum0 + sum1);
-            else
-                block[fj_panel_start(rows, 0, r)].i = -offset * (halves ? sum0 : sum0 + sum1);
-            if (halves)
+            if (has_offset)
+                block[fj_panel_start(rows, 0, r)].i = -offset * sum0;
+            if (has_offset && halves)
                 block[fj_panel_start(rows, 1, r)].i = -offset * sum1;
+            if (has_min)
+                block[fj_panel_scaled_sum(rows, 0, r)].f = q8->scale * (float)sum0;
+            if (has_min && halves)
+                block[fj_panel_scaled_sum(rows, 1, r)].f = q8->scale * (float)sum1;
         }
     }
 }
 
 static void fill_panel(fj_form f, fj_word *panel, const uint8_t *x, size_t x_bytes, int m, int rows, int64_t n_blocks)
 {
+    const bool halves = fj_has_halves(f);
     if (m < rows)
         memset(panel, 0, (size_t)n_blocks * (size_t)(rows * FJ_PANEL_ROW_WORDS) * sizeof *panel);
-    if (f.has_min)
-        fill(panel, x, x_bytes, m, rows, n_blocks, 0, true, false);
-    else if (f.is_super)
-        fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, false, true);
+    if (fj_has_min(f) && f.offset)
+        fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, true, true, false);
+    else if (fj_has_min(f) && halves)
+        fill(panel, x, x_bytes, m, rows, n_blocks, 0, false, true, true);
+    else if (fj_has_min(f))
+        fill(panel, x, x_bytes, m, rows, n_blocks, 0, false, true, false);
+    else if (halves)
+        fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, true, false, true);
     else
-        fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, false, false);
+        fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, true, false, false);
 }
 
 static int panel_rows(int64_t left, int max_rows)
@@ -63,6 +70,7 @@ static void panel_by_tiles(fj_form form, fj_tile_fn *fn, const uint8_t *x, size_
     size_t tile_bytes = fj_tile_size(form, n_blocks * FJ_BLOCK);
     float *y = work.y;
     work.panel = panel;
+    work.book = form.book;
     work.first_block = 0;
     do {
         work.n_blocks = n_blocks - work.first_block < capacity ? n_blocks - work.first_block : capacity;

@@ -27,7 +27,7 @@ typedef struct fj_q8_block {
 } fj_q8_block;
 
 /* Weights of one type, repacked: 16 rows (outputs) make a tile, in the order the kernels of all ISAs read. A matrix is
- * ceil(n/16) tiles one after the other; missing rows of the last tile are zero. The layout is stated in kernels/pack_*.c and is
+ * ceil(n/16) tiles one after the other; missing rows of the last tile are zero. The layout is stated in tile_internal.h and is
  * the same for every ISA, so that residence (repacked, or packed on the fly from mapped rows) never changes a bit. */
 typedef struct fj_pack {
     const fj_dtype *dtype;
@@ -39,7 +39,7 @@ typedef struct fj_pack {
     void (*unpack_row)(const void *tile, int64_t k, int r, float *dst);
 } fj_pack;
 
-/* The packing of a type, NULL when it has none (plain types). */
+/* The packing of a type, NULL when it has none: plain types, and those whose levels are real numbers (NF4, FP4). */
 const fj_pack *fj_pack_of(const fj_dtype *dtype);
 
 /* Product of m quantized rows with the packed tiles of n outputs (n <= 16 * tiles):
@@ -48,10 +48,10 @@ const fj_pack *fj_pack_of(const fj_dtype *dtype);
  * x: m rows of fj_q8_block, x_bytes apart. Only columns j < n are written. */
 typedef void fj_gemm_q_fn(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k);
 
-enum { FJ_PACK_TYPES = 8 }; /* q8_0 q4_0 q4_1 q5_0 q5_1 q4_k q5_k q6_k, index = fj_pack_index */
+enum { FJ_PACK_TYPES = 29 }; /* every quantized type but nf4 and fp4, index = fj_pack_index */
 int fj_pack_index(const fj_dtype *dtype); /* -1 when there is no packing */
 
-enum { FJ_DECODE_TYPES = FJ_PACK_TYPES + 23 }; /* every quantized type; those with a packing have its index here too */
+enum { FJ_DECODE_TYPES = FJ_PACK_TYPES + 2 };  /* every quantized type; those with a packing have its index here too */
 int fj_decode_index(const fj_dtype *dtype);    /* -1 for types that are not quantized */
 
 typedef struct fj_kernels {

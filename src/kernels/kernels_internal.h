@@ -5,13 +5,30 @@
 
 #include "kernels/kernels.h"
 
-/* Rows of decode_row behind those of the packed types (tile_internal.h). */
+/* Rows of gemm_q and decode_row: fj_pack_index and fj_decode_index of each type. Those without a packing are last. */
 enum {
-    FJ_ROW_Q2_K = FJ_PACK_TYPES,
+    FJ_ROW_Q8_0,
+    FJ_ROW_Q4_0,
+    FJ_ROW_Q4_1,
+    FJ_ROW_Q5_0,
+    FJ_ROW_Q5_1,
+    FJ_ROW_Q4_K,
+    FJ_ROW_Q5_K,
+    FJ_ROW_Q6_K,
     FJ_ROW_Q3_K,
+    FJ_ROW_Q2_K,
     FJ_ROW_IQ4_NL,
     FJ_ROW_IQ4_XS,
     FJ_ROW_MXFP4,
+    FJ_ROW_TQ2_0,
+    FJ_ROW_TQ1_0,
+    FJ_ROW_INT8,
+    FJ_ROW_U8_128,
+    FJ_ROW_U8_32,
+    FJ_ROW_U4_128,
+    FJ_ROW_U4_32,
+    FJ_ROW_U3_32,
+    FJ_ROW_U2_32,
     FJ_ROW_IQ3_S,
     FJ_ROW_IQ3_XXS,
     FJ_ROW_IQ2_S,
@@ -19,17 +36,8 @@ enum {
     FJ_ROW_IQ2_XXS,
     FJ_ROW_IQ1_M,
     FJ_ROW_IQ1_S,
-    FJ_ROW_TQ2_0,
-    FJ_ROW_TQ1_0,
-    FJ_ROW_NF4,
-    FJ_ROW_FP4,
-    FJ_ROW_INT8,
-    FJ_ROW_U8_128,
-    FJ_ROW_U8_32,
-    FJ_ROW_U4_128,
-    FJ_ROW_U4_32,
-    FJ_ROW_U3_32,
-    FJ_ROW_U2_32
+    FJ_ROW_NF4 = FJ_PACK_TYPES,
+    FJ_ROW_FP4
 };
 
 /* ref: the oracle; fills every row. */

@@ -8,7 +8,7 @@
 
 static bool is_packable(const fj_weight *w)
 {
-    return w->shape.rank > 1 && fj_pack_of(w->dtype) != NULL;
+    return w->shape.rank > 1 && !w->forms && fj_pack_of(w->dtype) != NULL;
 }
 
 /* Of one matrix: each expert begins with a tile of its own. */

@@ -14,7 +14,8 @@ bool fj_product_is_large(const fj_value *matrix)
 
 fj_product fj_product_of(const fj_run *run, const fj_value *matrix)
 {
-    if (run->fast && fj_pack_index(matrix->dtype) >= 0)
+    bool is_plain = !matrix->weight || !matrix->weight->forms; /* a row is its blocks, in order */
+    if (run->fast && is_plain && fj_pack_index(matrix->dtype) >= 0)
         return FJ_PRODUCT_INT8;
     if (((run->fast && matrix->dtype == &fj_bf16) || run->bf16) && fj_product_is_large(matrix))
         return FJ_PRODUCT_BF16;

@@ -9,9 +9,9 @@
 #include "kernels/arm/quant_sums.h"
 
 FJ_INLINE void block_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *codes,
-                          int32x4_t sums[2][MOST_SUMS])
+                          int8x16_t book, int32x4_t sums[2][MOST_SUMS])
 {
-    dot_sums(f, rows, quarters, x, codes, sums);
+    dot_sums(f, rows, quarters, x, codes, book, sums);
 }
 
 #include "kernels/arm/quant_dot_body.h"

@@ -35,16 +35,16 @@ FJ_INLINE i16 fifth_bits(uint32_t word, int first)
 /* Q4_0 Q4_1 Q5_0 Q5_1 */
 FJ_INLINE void decode_nibbles(fj_form f, const uint8_t *p, float *dst, int64_t n)
 {
-    const int scales = f.has_min ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
+    const int scales = fj_has_min(f) ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
     for (; n > 0; n -= FJ_BLOCK, p += scales + high_bytes + 16, dst += FJ_BLOCK) {
-        v16 d = v16_set1(half_at(p)), m = v16_set1(f.has_min ? half_at(p + 2) : 0);
+        v16 d = v16_set1(half_at(p)), m = v16_set1(fj_has_min(f) ? half_at(p + 2) : 0);
         i16 codes = i16_load_bytes(p + scales + high_bytes);
         for (int h = 0; h < 32; h += 16) {
             i16 q = h ? i16_shift_right(codes, 4) : i16_and(codes, 15);
             if (f.bits == 5)
                 q = i16_add(q, fifth_bits(fj_load_u32(p + scales), h));
             v16 value = v16_sub(v16_of_int(q), v16_set1((float)f.offset));
-            v16_store(dst + h, f.has_min ? v16_fma(value, d, m, 16) : v16_mul(value, d), 16);
+            v16_store(dst + h, fj_has_min(f) ? v16_fma(value, d, m, 16) : v16_mul(value, d), 16);
         }
     }
 }

@@ -6,35 +6,38 @@
 
 enum { MAX_ROWS = 4, MOST_SUMS = 8 }; /* rows of a panel; registers of sums: rows times quarters */
 
-/* 4 x 4 codes of group g; codes: this quarter's 16 bytes of the first plane. Codes of 8 bits lose their offset. */
-FJ_INLINE int8x16_t codes_of_group(fj_form f, const uint8_t *codes, int g)
+/* 4 x 4 codes of group g, or int8 (fj_is_signed); codes: this quarter's 16 bytes of the first plane. */
+FJ_INLINE int8x16_t codes_of_group(fj_form f, const uint8_t *codes, int g, int8x16_t book)
 {
+    uint8x16_t code, high = vdupq_n_u8(0);
     if (f.bits == 8)
         return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes + 64 * g), vdupq_n_u8(0x80)));
-    uint8x16_t low = vld1q_u8(codes + 64 * (g & 3));
-    low = g >= 4 ? vshrq_n_u8(low, 4) : vandq_u8(low, vdupq_n_u8(0x0f));
-    if (f.bits == 5) {
-        uint8x16_t high = vshlq_u8(vld1q_u8(codes + 256), vdupq_n_s8((int8_t)(4 - g)));
-        low = vorrq_u8(low, vandq_u8(high, vdupq_n_u8(0x10)));
-    }
-    if (f.bits == 6) {
-        uint8x16_t high = vshlq_u8(vld1q_u8(codes + 256 + 64 * (g >> 2)), vdupq_n_s8((int8_t)(4 - 2 * (g & 3))));
-        low = vorrq_u8(low, vandq_u8(high, vdupq_n_u8(0x30)));
-    }
-    return vreinterpretq_s8_u8(low);
+    if (f.bits <= 3)
+        code = vandq_u8(vshlq_u8(vld1q_u8(codes + 64 * (g & 1)), vdupq_n_s8((int8_t)-(g & 6))), vdupq_n_u8(3));
+    else
+        code = vandq_u8(vshlq_u8(vld1q_u8(codes + 64 * (g & 3)), vdupq_n_s8((int8_t)-(g & 4))), vdupq_n_u8(15));
+    if (f.bits == 3)
+        high = vandq_u8(vshlq_u8(vld1q_u8(codes + 128), vdupq_n_s8((int8_t)(2 - g))), vdupq_n_u8(4));
+    if (f.bits == 5)
+        high = vandq_u8(vshlq_u8(vld1q_u8(codes + 256), vdupq_n_s8((int8_t)(4 - g))), vdupq_n_u8(0x10));
+    if (f.bits == 6)
+        high = vandq_u8(vshlq_u8(vld1q_u8(codes + 256 + 64 * (g >> 2)), vdupq_n_s8((int8_t)(4 - 2 * (g & 3)))),
+                        vdupq_n_u8(0x30));
+    code = vorrq_u8(code, high);
+    return f.book ? vqtbl1q_s8(book, code) : vreinterpretq_s8_u8(code);
 }
 
 /* Where the sum of half h and row r begins. */
 FJ_INLINE int32x4_t start(fj_form f, const int rows, const fj_word *x, int h, int r)
 {
-    return vdupq_n_s32(f.offset && f.bits < 8 ? x[fj_panel_start(rows, h, r)].i : 0);
+    return vdupq_n_s32(f.offset && !fj_is_signed(f) ? x[fj_panel_start(rows, h, r)].i : 0);
 }
 
-/* Sums of `quarters` quarters for each row: sums[0][quarters * row + quarter], and for q6_k sums[1] of the second half. */
-FJ_INLINE void dot_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *codes,
+/* Sums of `quarters` quarters for each row: sums[0][quarters * row + quarter], and with scales of halves sums[1] of the second. */
+FJ_INLINE void dot_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *codes, int8x16_t book,
                         int32x4_t sums[2][MOST_SUMS])
 {
-    const bool halves = f.is_super && !f.has_min;
+    const bool halves = fj_has_halves(f);
 #pragma GCC unroll 8
     for (int i = 0; i < rows * quarters; i++) {
         sums[0][i] = start(f, rows, x, 0, i / quarters);
@@ -44,7 +47,8 @@ FJ_INLINE void dot_sums(fj_form f, const int rows, const int quarters, const fj_
     for (int p = 0; p < 4; p++)
 #pragma GCC unroll 4
         for (int q = 0; q < quarters; q++) {
-            int8x16_t first = codes_of_group(f, codes + 16 * q, p), second = codes_of_group(f, codes + 16 * q, p + 4);
+            int8x16_t first = codes_of_group(f, codes + 16 * q, p, book);
+            int8x16_t second = codes_of_group(f, codes + 16 * q, p + 4, book);
 #pragma GCC unroll 4
             for (int r = 0; r < rows; r++) {
                 const int8_t *row = (const int8_t *)(x + fj_panel_q(r));

@@ -25,16 +25,21 @@ static void quantize_row_q8(const float *x, fj_q8_block *out, int64_t k)
 }
 
 /* acc plus one block's share of one output. */
-FJ_INLINE float add_block(fj_form f, const fj_q8_block *x, const int code[FJ_BLOCK], const float scale[2], float min,
-                          float acc)
+FJ_INLINE float add_block(fj_form f, const fj_q8_block *x, const int code[FJ_BLOCK], const float scale[2],
+                          const float min[2], float acc)
 {
     int32_t sum[2] = { 0, 0 };
     for (int i = 0; i < FJ_BLOCK; i++)
         sum[i / 16] += code[i] * x->q[i];
-    if (f.is_super && !f.has_min)
-        return fmaf(fmaf((float)sum[1], scale[1], (float)sum[0] * scale[0]), x->scale, acc);
-    acc = fmaf((float)(sum[0] + sum[1]), scale[0] * x->scale, acc);
-    return f.has_min ? fmaf(min, x->scale * (float)(x->sum[0] + x->sum[1]), acc) : acc;
+    if (fj_has_halves(f))
+        acc = fmaf(fmaf((float)sum[1], scale[1], (float)sum[0] * scale[0]), x->scale, acc);
+    else
+        acc = fmaf((float)(sum[0] + sum[1]), scale[0] * x->scale, acc);
+    if (fj_has_min(f) && !fj_has_halves(f))
+        return fmaf(min[0], x->scale * (float)(x->sum[0] + x->sum[1]), acc);
+    for (int h = 0; fj_has_min(f) && h < 2; h++)
+        acc = fmaf(min[h], x->scale * (float)x->sum[h], acc);
+    return acc;
 }
 
 FJ_INLINE void gemm(fj_form f, float *y, int64_t ldy, const uint8_t *x, size_t x_bytes, const uint8_t *tiles, int64_t m,
@@ -49,11 +54,11 @@ FJ_INLINE void gemm(fj_form f, float *y, int64_t ldy, const uint8_t *x, size_t x
         for (int64_t b = 0; b < k / FJ_BLOCK; b++) {
             uint32_t group[8];
             int code[FJ_BLOCK];
-            float scale[2], min;
-            fj_codes_get(f, tile + fj_block_at(f, b) + fj_block_head(f), r, group);
+            float scale[2], min[2];
+            fj_codes_get(f, tile + fj_block_at(f, b) + fj_sub_bytes(f), r, group);
             for (int i = 0; i < FJ_BLOCK; i++)
-                code[i] = (int)(group[i / 4] >> (8 * (i % 4)) & 255) - f.offset;
-            fj_block_scales(f, tile, b, r, scale, &min);
+                code[i] = fj_code_value(f, (uint8_t)(group[i / 4] >> (8 * (i % 4))));
+            fj_block_scales(f, tile, b, r, scale, min);
             for (int64_t i = 0; i < m; i++) {
                 fj_q8_block q8;
                 memcpy(&q8, x + (size_t)i * x_bytes + (size_t)b * sizeof q8, sizeof q8);
@@ -63,61 +68,16 @@ FJ_INLINE void gemm(fj_form f, float *y, int64_t ldy, const uint8_t *x, size_t x
     }
 }
 
-static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    gemm(fj_forms[FJ_ROW_Q8_0], y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    gemm(fj_forms[FJ_ROW_Q4_0], y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    gemm(fj_forms[FJ_ROW_Q4_1], y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    gemm(fj_forms[FJ_ROW_Q5_0], y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    gemm(fj_forms[FJ_ROW_Q5_1], y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    gemm(fj_forms[FJ_ROW_Q4_K], y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    gemm(fj_forms[FJ_ROW_Q5_K], y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    gemm(fj_forms[FJ_ROW_Q6_K], y, ldy, x, x_bytes, tiles, m, n, k);
-}
+#define REF_GEMM(TYPE, TILE)                                                                                    \
+    static void gemm_##TYPE(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, \
+                            int64_t n, int64_t k)                                                               \
+    {                                                                                                           \
+        gemm(fj_forms[FJ_ROW_##TYPE], y, ldy, x, x_bytes, tiles, m, n, k);                                      \
+    }
+FJ_EACH_PACK(REF_GEMM)
 
 void fj_kernels_init_quant_ref(fj_kernels *k)
 {
-    static fj_gemm_q_fn *const gemms[FJ_PACK_TYPES] = {
-        [FJ_ROW_Q8_0] = gemm_q8_0, [FJ_ROW_Q4_0] = gemm_q4_0, [FJ_ROW_Q4_1] = gemm_q4_1, [FJ_ROW_Q5_0] = gemm_q5_0,
-        [FJ_ROW_Q5_1] = gemm_q5_1, [FJ_ROW_Q4_K] = gemm_q4_k, [FJ_ROW_Q5_K] = gemm_q5_k, [FJ_ROW_Q6_K] = gemm_q6_k,
-    };
     k->quantize_row_q8 = quantize_row_q8;
-    for (int i = 0; i < FJ_PACK_TYPES; i++)
-        k->gemm_q[i] = gemms[i];
+    FJ_EACH_PACK(FJ_GEMM_ROW)
 }

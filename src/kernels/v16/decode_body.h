@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Rows of the types that have no packed form, to values: sixteen at a time in v16 and i16. Included behind an i16
- * header. Every value is exact, or rounded once (Q2_K), so the bits are those of
+ * Rows of the types that quant_avx*.c and quant_neon.c do not decode, to values: sixteen at a time in v16 and i16.
+ * Included behind an i16 header. Every value is exact, or rounded once (Q2_K), so the bits are those of
  * fj_quant.decode; file layouts as stated in quant/. */
 #ifndef FJ_KERNELS_V16_DECODE_BODY_H
 #define FJ_KERNELS_V16_DECODE_BODY_H

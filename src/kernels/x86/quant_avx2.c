@@ -40,10 +40,10 @@ static void decode_q8_0(const void *src, float *dst, int64_t n)
 /* Q4_0 Q4_1 Q5_0 Q5_1 */
 FJ_INLINE void decode_nibbles(fj_form f, const uint8_t *p, float *dst, int64_t n)
 {
-    const int scales = f.has_min ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
+    const int scales = fj_has_min(f) ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     for (int64_t i = 0; i < n; i += FJ_BLOCK, p += scales + high_bytes + 16) {
-        __m256 d = scalar_f16(p), m = f.has_min ? scalar_f16(p + 2) : _mm256_setzero_ps();
+        __m256 d = scalar_f16(p), m = fj_has_min(f) ? scalar_f16(p + 2) : _mm256_setzero_ps();
         for (int h = 0; h < 32; h += 8) {
             __m256i q = load_codes(p + scales + high_bytes + h % 16);
             q = h < 16 ? low_nibbles(q) : _mm256_srli_epi32(q, 4);
@@ -52,7 +52,7 @@ FJ_INLINE void decode_nibbles(fj_form f, const uint8_t *p, float *dst, int64_t n
                 q = _mm256_or_si256(q, _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(1)), 4));
             }
             __m256 value = _mm256_cvtepi32_ps(_mm256_sub_epi32(q, _mm256_set1_epi32(f.offset)));
-            value = f.has_min ? _mm256_fmadd_ps(value, d, m) : _mm256_mul_ps(value, d);
+            value = fj_has_min(f) ? _mm256_fmadd_ps(value, d, m) : _mm256_mul_ps(value, d);
             _mm256_storeu_ps(dst + i + h, value);
         }
     }

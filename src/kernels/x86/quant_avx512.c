@@ -40,9 +40,9 @@ static void decode_q8_0(const void *src, float *dst, int64_t n)
 /* Q4_0 Q4_1 Q5_0 Q5_1 */
 FJ_INLINE void decode_nibbles(fj_form f, const uint8_t *p, float *dst, int64_t n)
 {
-    const int scales = f.has_min ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
+    const int scales = fj_has_min(f) ? 4 : 2, high_bytes = f.bits == 5 ? 4 : 0;
     for (int64_t i = 0; i < n; i += FJ_BLOCK, p += scales + high_bytes + 16) {
-        __m512 d = scalar_f16(p), m = f.has_min ? scalar_f16(p + 2) : _mm512_setzero_ps();
+        __m512 d = scalar_f16(p), m = fj_has_min(f) ? scalar_f16(p + 2) : _mm512_setzero_ps();
         __m512i codes = load_codes(p + scales + high_bytes);
         __m512i q[2] = { low_nibbles(codes), _mm512_srli_epi32(codes, 4) };
         for (int h = 0; h < 2; h++) {
@@ -51,7 +51,7 @@ FJ_INLINE void decode_nibbles(fj_form f, const uint8_t *p, float *dst, int64_t n
                 q[h] = _mm512_mask_add_epi32(q[h], high, q[h], _mm512_set1_epi32(16));
             }
             __m512 value = _mm512_cvtepi32_ps(_mm512_sub_epi32(q[h], _mm512_set1_epi32(f.offset)));
-            value = f.has_min ? _mm512_fmadd_ps(value, d, m) : _mm512_mul_ps(value, d);
+            value = fj_has_min(f) ? _mm512_fmadd_ps(value, d, m) : _mm512_mul_ps(value, d);
             _mm512_storeu_ps(dst + i + 16 * h, value);
         }
     }

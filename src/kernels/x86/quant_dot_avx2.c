@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * int8 products with AVX2: VPMADDUBSW where it cannot saturate. Pairs of products of codes up to 2^bits - 1 with int8
  * up to 127 are added in 16 bits for as many groups as fit (15*127*2*8, 31*127*2*4, 63*127*2*2 < 2^15), then widened
- * by VPMADDWD with ones. Codes of 8 bits go as |w| times x with w's sign (128*127*2 < 2^15). A tile's 16 rows are two
- * registers, taken one after the other.
+ * by VPMADDWD with ones. int8 codes and levels go as |w| times x with w's sign (128*127*2 < 2^15). A tile's 16 rows are
+ * two registers, taken one after the other.
  * Layout and order of summation: tile_internal.h. */
 #include <immintrin.h>
 
@@ -16,53 +16,74 @@ FJ_INLINE __m256i load_plane(const uint8_t *p)
     return _mm256_loadu_si256((const __m256i *)p);
 }
 
-/* 8 x 4 codes of group g; codes: this half's 32 bytes of the first plane. */
-FJ_INLINE __m256i codes_of_group(fj_form f, const uint8_t *codes, int g)
+/* 16 levels, in both lanes. */
+FJ_INLINE __m256i load_book(const int8_t *book)
 {
-    if (f.bits == 8)
-        return _mm256_xor_si256(load_plane(codes + 64 * g), _mm256_set1_epi8((char)0x80)); /* signed again */
-    __m256i low = load_plane(codes + 64 * (g & 3));
-    if (g >= 4)
-        low = _mm256_srli_epi16(low, 4);
-    low = _mm256_and_si256(low, _mm256_set1_epi8(0x0f));
-    if (f.bits == 4)
-        return low;
-    if (f.bits == 5) {
-        __m256i high = load_plane(codes + 256);
-        high = g < 4 ? _mm256_slli_epi16(high, 4 - (g & 3)) : _mm256_srli_epi16(high, g & 3);
-        return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(0x10)));
-    }
-    __m256i high = load_plane(codes + 256 + 64 * (g >> 2));
-    high = (g & 3) < 3 ? _mm256_slli_epi16(high, 4 - 2 * (g & 3)) : _mm256_srli_epi16(high, 2);
-    return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)book));
 }
 
-/* Exact integer sums of a block for each row: sums[0], and for q6_k sums[1] of the second half. */
-FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes, __m256i sums[2][MAX_ROWS])
+/* Bits of a plane moved to where the mask wants them: left, or right when negative. */
+FJ_INLINE __m256i moved(__m256i plane, const int left)
 {
-    const bool halves = f.is_super && !f.has_min;
-    const int groups = f.bits == 8 ? 1 : f.bits == 6 ? 2 : f.bits == 5 ? 4 : 8; /* that 16 bits can add */
+    return left > 0 ? _mm256_slli_epi16(plane, left) : left < 0 ? _mm256_srli_epi16(plane, -left) : plane;
+}
+
+/* 8 x 4 codes of group g, or int8 (fj_is_signed); codes: this half's 32 bytes of the first plane. */
+FJ_INLINE __m256i codes_of_group(fj_form f, const uint8_t *codes, int g, __m256i book)
+{
+    __m256i code, high = _mm256_setzero_si256();
+    if (f.bits == 8)
+        return _mm256_xor_si256(load_plane(codes + 64 * g), _mm256_set1_epi8((char)0x80)); /* signed again */
+    if (f.bits <= 3)
+        code = _mm256_and_si256(moved(load_plane(codes + 64 * (g & 1)), -(g & 6)), _mm256_set1_epi8(3));
+    else
+        code = _mm256_and_si256(moved(load_plane(codes + 64 * (g & 3)), -(g & 4)), _mm256_set1_epi8(15));
+    if (f.bits == 3)
+        high = _mm256_and_si256(moved(load_plane(codes + 128), 2 - g), _mm256_set1_epi8(4));
+    if (f.bits == 5)
+        high = _mm256_and_si256(moved(load_plane(codes + 256), 4 - g), _mm256_set1_epi8(0x10));
+    if (f.bits == 6)
+        high = _mm256_and_si256(moved(load_plane(codes + 256 + 64 * (g >> 2)), 4 - 2 * (g & 3)),
+                                _mm256_set1_epi8(0x30));
+    code = _mm256_or_si256(code, high);
+    return f.book ? _mm256_shuffle_epi8(book, code) : code;
+}
+
+/* How many groups of products 16 bits can add: 8, 4, 2 or 1. */
+FJ_INLINE int groups_added(fj_form f)
+{
+    int groups = 8;
+    while (f.largest * 127 * 2 * groups >= 1 << 15)
+        groups /= 2;
+    return fj_has_halves(f) && groups > 4 ? 4 : groups;
+}
+
+/* Exact integer sums of a block for each row: sums[0], and with scales of halves sums[1] of the second. */
+FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes, __m256i book,
+                          __m256i sums[2][MAX_ROWS])
+{
+    const bool halves = fj_has_halves(f), starts = f.offset && !fj_is_signed(f);
+    const int groups = groups_added(f);
     const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 4
     for (int r = 0; r < MAX_ROWS; r++) {
         if (r >= rows)
             break;
-        sums[0][r] = f.offset && f.bits < 8 ? _mm256_set1_epi32(x[fj_panel_start(rows, 0, r)].i)
-                                            : _mm256_setzero_si256();
-        sums[1][r] = halves ? _mm256_set1_epi32(x[fj_panel_start(rows, 1, r)].i) : _mm256_setzero_si256();
+        sums[0][r] = starts ? _mm256_set1_epi32(x[fj_panel_start(rows, 0, r)].i) : _mm256_setzero_si256();
+        sums[1][r] = starts && halves ? _mm256_set1_epi32(x[fj_panel_start(rows, 1, r)].i) : _mm256_setzero_si256();
     }
 #pragma GCC unroll 8
     for (int first = 0; first < 8; first += groups) {
         __m256i part[MAX_ROWS];
 #pragma GCC unroll 8
         for (int g = first; g < first + groups; g++) {
-            __m256i w = codes_of_group(f, codes, g), magnitude = f.bits == 8 ? _mm256_abs_epi8(w) : w;
+            __m256i w = codes_of_group(f, codes, g, book), magnitude = fj_is_signed(f) ? _mm256_abs_epi8(w) : w;
 #pragma GCC unroll 4
             for (int r = 0; r < MAX_ROWS; r++) {
                 if (r >= rows)
                     break;
                 __m256i q = _mm256_set1_epi32(x[fj_panel_q(r) + g].i);
-                if (f.bits == 8)
+                if (fj_is_signed(f))
                     q = _mm256_sign_epi8(q, w);
                 __m256i pairs = _mm256_maddubs_epi16(magnitude, q);
                 part[r] = g == first ? pairs
@@ -83,9 +104,9 @@ FJ_INLINE __m256 load_f16(const uint8_t *p)
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
-FJ_INLINE __m256 load_u8(const uint8_t *p)
+FJ_INLINE __m256i load_u8(const uint8_t *p)
 {
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
 
 FJ_INLINE __m256 load_i8(const uint8_t *p)
@@ -93,45 +114,93 @@ FJ_INLINE __m256 load_i8(const uint8_t *p)
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
 
-/* Adds one block to the accumulators of rows 8*h…8*h+7 of the tile. head: the block's own scales; super: those of its
- * super-block. */
-FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *x, const uint8_t *super,
-                         const uint8_t *head, __m256 acc[MAX_ROWS])
+/* fj_power of each. */
+FJ_INLINE __m256 load_power(const uint8_t *p)
 {
-    __m256i sums[2][MAX_ROWS];
-    block_sums(f, rows, x, head + fj_block_head(f) + 32 * h, sums);
-    __m256 d = load_f16((f.is_super ? super : head) + 16 * h);
-    if (f.is_super && !f.has_min) {
-        __m256 d0 = _mm256_mul_ps(d, load_i8(head + 8 * h)), d1 = _mm256_mul_ps(d, load_i8(head + 16 + 8 * h));
-#pragma GCC unroll 4
-        for (int r = 0; r < MAX_ROWS; r++) {
-            if (r >= rows)
-                break;
-            __m256 part = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[0][r]), d0);
-            part = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[1][r]), d1, part);
-            acc[r] = _mm256_fmadd_ps(part, _mm256_set1_ps(x[fj_panel_scale(rows, r)].f), acc[r]);
-        }
-        return;
+    __m256i e = load_u8(p), bits = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+    __m256i is_small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
+    return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e), is_small));
+}
+
+/* Scales and minimums of a block, or of its halves. */
+typedef struct scales {
+    __m256 d[2], min[2];
+} scales;
+
+/* Of rows 8*h…8*h+7 of the tile. */
+FJ_INLINE scales load_scales(fj_form f, const int h, const uint8_t *top, const uint8_t *sub)
+{
+    scales s;
+    if (f.top == FJ_TOP_POWER)
+        s.d[0] = load_power(top + 8 * h);
+    else if (f.top == FJ_TOP_FLOAT || f.top == FJ_TOP_ROW)
+        s.d[0] = _mm256_loadu_ps((const float *)(const void *)(top + 32 * h));
+    else
+        s.d[0] = load_f16(top + 16 * h);
+    if (f.top == FJ_TOP_ROW)
+        s.d[0] = _mm256_mul_ps(s.d[0], _mm256_set1_ps(7.874015718698502e-3f));
+    s.min[0] = f.top == FJ_TOP_HALF_MIN ? load_f16(top + 32 + 16 * h) : _mm256_setzero_ps();
+    if (f.top == FJ_TOP_HALF_ZERO) {
+        __m256i zero = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(top + 32 + 16 * h)));
+        zero = _mm256_sub_epi32(zero, _mm256_set1_epi32(f.offset));
+        s.min[0] = _mm256_mul_ps(_mm256_cvtepi32_ps(zero), s.d[0]);
     }
-    if (f.is_super)
-        d = _mm256_mul_ps(d, load_u8(head + 8 * h));
-#pragma GCC unroll 4
-    for (int r = 0; r < MAX_ROWS; r++)
-        if (r < rows)
-            acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[0][r]),
-                                     _mm256_mul_ps(d, _mm256_set1_ps(x[fj_panel_scale(rows, r)].f)), acc[r]);
-    if (!f.has_min)
-        return;
-    __m256 min = load_f16((f.is_super ? super : head) + 32 + 16 * h);
-    if (f.is_super)
-        min = _mm256_mul_ps(min, load_u8(head + 16 + 8 * h));
+    s.d[1] = s.d[0];
+    s.min[1] = s.min[0];
+    if (f.sub == FJ_SUB_MIN) {
+        s.d[0] = _mm256_mul_ps(s.d[0], _mm256_cvtepi32_ps(load_u8(sub + 8 * h)));
+        s.min[0] = _mm256_mul_ps(s.min[0], _mm256_cvtepi32_ps(load_u8(sub + 16 + 8 * h)));
+    }
+    if (f.sub == FJ_SUB_INT8)
+        s.d[0] = _mm256_mul_ps(s.d[0], load_i8(sub + 8 * h));
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        if (f.sub == FJ_SUB_HALVES)
+            s.d[i] = _mm256_mul_ps(s.d[i], load_i8(sub + 16 * i + 8 * h));
+        if (f.sub == FJ_SUB_NIBBLES) {
+            __m256i both = load_u8(sub + 16 * i + 8 * h);
+            s.d[i] = _mm256_mul_ps(s.d[i], _mm256_cvtepi32_ps(_mm256_and_si256(both, _mm256_set1_epi32(15))));
+            s.min[i] = _mm256_mul_ps(s.min[i], _mm256_cvtepi32_ps(_mm256_srli_epi32(both, 4)));
+        }
+    }
+    return s;
+}
+
+/* The minimum of a block, or of its half i, times the sum of what it meets. */
+FJ_INLINE void add_min(fj_form f, const int rows, const int i, const fj_word *x, __m256 min, __m256 acc[MAX_ROWS])
+{
 #pragma GCC unroll 4
     for (int r = 0; r < MAX_ROWS; r++) {
         if (r >= rows)
             break;
-        __m256 sum = _mm256_set1_ps(x[fj_panel_scaled_sum(rows, r)].f);
-        acc[r] = f.is_super ? _mm256_fnmadd_ps(min, sum, acc[r]) : _mm256_fmadd_ps(min, sum, acc[r]);
+        __m256 sum = _mm256_set1_ps(x[fj_panel_scaled_sum(rows, i, r)].f);
+        acc[r] = fj_min_is_negative(f) ? _mm256_fnmadd_ps(min, sum, acc[r]) : _mm256_fmadd_ps(min, sum, acc[r]);
     }
+}
+
+/* Adds one block to the accumulators of rows 8*h…8*h+7 of the tile. top: the scales of its super-block; sub: its own. */
+FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *x, const uint8_t *top,
+                         const uint8_t *sub, __m256i book, __m256 acc[MAX_ROWS])
+{
+    __m256i sums[2][MAX_ROWS];
+    block_sums(f, rows, x, sub + fj_sub_bytes(f) + 32 * h, book, sums);
+    scales s = load_scales(f, h, top, sub);
+#pragma GCC unroll 4
+    for (int r = 0; r < MAX_ROWS; r++) {
+        if (r >= rows)
+            break;
+        __m256 scale = _mm256_set1_ps(x[fj_panel_scale(rows, r)].f), sum = _mm256_cvtepi32_ps(sums[0][r]);
+        if (fj_has_halves(f)) {
+            __m256 part = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[1][r]), s.d[1], _mm256_mul_ps(sum, s.d[0]));
+            acc[r] = _mm256_fmadd_ps(part, scale, acc[r]);
+        } else {
+            acc[r] = _mm256_fmadd_ps(sum, _mm256_mul_ps(s.d[0], scale), acc[r]);
+        }
+    }
+    if (fj_has_min(f))
+        add_min(f, rows, 0, x, s.min[0], acc);
+    if (fj_has_min(f) && fj_has_halves(f))
+        add_min(f, rows, 1, x, s.min[1], acc);
 }
 
 /* Half h of a tile: 8 outputs. */
@@ -139,9 +208,9 @@ FJ_INLINE void half_tile_rows(fj_form f, const int rows, const int h, const fj_t
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const __m256i cols = _mm256_cmpgt_epi32(_mm256_set1_epi32(work->n - 8 * h), lane);
+    const __m256i book = f.book ? load_book(work->book) : _mm256_setzero_si256();
     const fj_word *x = work->panel;
-    const uint8_t *super = work->tile + fj_super_at(f, work->first_block);
-    const uint8_t *head = work->tile + fj_block_at(f, work->first_block);
+    const uint8_t *top = work->tile + fj_super_at(f, work->first_block);
     float *y = work->y + 8 * h;
     __m256 acc[MAX_ROWS];
 #pragma GCC unroll 4
@@ -149,13 +218,10 @@ FJ_INLINE void half_tile_rows(fj_form f, const int rows, const int h, const fj_t
         if (r < rows)
             acc[r] = work->first_block > 0 && r < work->m ? _mm256_maskload_ps(y + r * work->ldy, cols)
                                                           : _mm256_setzero_ps();
-    for (int64_t b = 0; b < work->n_blocks; b++, x += rows * FJ_PANEL_ROW_WORDS) {
-        add_block(f, rows, h, x, super, head, acc);
-        head += fj_block_bytes(f);
-        if (f.is_super && b % FJ_SUPER_BLOCKS == FJ_SUPER_BLOCKS - 1) {
-            super = head;
-            head += fj_super_head(f);
-        }
+    for (int64_t b = 0; b < work->n_blocks; b += f.blocks, top += fj_super_bytes(f)) {
+        const uint8_t *sub = top + fj_top_bytes(f);
+        for (int i = 0; i < f.blocks; i++, sub += fj_block_bytes(f), x += rows * FJ_PANEL_ROW_WORDS)
+            add_block(f, rows, h, x, top, sub, book, acc);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < MAX_ROWS; r++)
@@ -174,102 +240,10 @@ FJ_INLINE void tile(fj_form f, const fj_tile_work *work)
     }
 }
 
-static void tile_q8_0(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q8_0], work);
-}
-
-static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q8_0], tile_q8_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q4_0(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q4_0], work);
-}
-
-static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_0], tile_q4_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q4_1(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q4_1], work);
-}
-
-static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_1], tile_q4_1, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q5_0(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q5_0], work);
-}
-
-static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_0], tile_q5_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q5_1(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q5_1], work);
-}
-
-static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_1], tile_q5_1, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q4_k(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q4_K], work);
-}
-
-static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_K], tile_q4_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q5_k(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q5_K], work);
-}
-
-static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_K], tile_q5_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q6_k(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q6_K], work);
-}
-
-static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q6_K], tile_q6_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
+FJ_EACH_TILE(FJ_TILE_FN)
+FJ_EACH_PACK(FJ_GEMM_FN)
 
 void fj_kernels_init_quant_dot_avx2(fj_kernels *k)
 {
-    k->gemm_q[FJ_ROW_Q8_0] = gemm_q8_0;
-    k->gemm_q[FJ_ROW_Q4_0] = gemm_q4_0;
-    k->gemm_q[FJ_ROW_Q4_1] = gemm_q4_1;
-    k->gemm_q[FJ_ROW_Q5_0] = gemm_q5_0;
-    k->gemm_q[FJ_ROW_Q5_1] = gemm_q5_1;
-    k->gemm_q[FJ_ROW_Q4_K] = gemm_q4_k;
-    k->gemm_q[FJ_ROW_Q5_K] = gemm_q5_k;
-    k->gemm_q[FJ_ROW_Q6_K] = gemm_q6_k;
+    FJ_EACH_PACK(FJ_GEMM_ROW)
 }

@@ -9,25 +9,41 @@
 
 enum { OR_OF_AND = 0xf8, MAX_ROWS = 12 }; /* of VPTERNLOG: a | (b & c) */
 
-/* 16 x 4 codes of group g. */
-FJ_INLINE __m512i codes_of_group(fj_form f, const uint8_t *codes, int g)
+/* 16 levels as unsigned bytes, in each lane of 16. */
+FJ_INLINE __m512i load_book(const int8_t *book)
 {
+    __m128i levels = _mm_xor_si128(_mm_loadu_si128((const __m128i *)book), _mm_set1_epi8((char)0x80));
+    return _mm512_broadcast_i32x4(levels);
+}
+
+/* Bits of a plane moved to where the mask wants them: left, or right when negative. */
+FJ_INLINE __m512i moved(__m512i plane, const int left)
+{
+    return left > 0   ? _mm512_slli_epi16(plane, (unsigned)left)
+           : left < 0 ? _mm512_srli_epi16(plane, (unsigned)-left)
+                      : plane;
+}
+
+/* 16 x 4 codes of group g, or their levels. */
+FJ_INLINE __m512i codes_of_group(fj_form f, const uint8_t *codes, int g, __m512i book)
+{
+    __m512i code;
     if (f.bits == 8)
         return _mm512_loadu_si512(codes + 64 * g);
-    __m512i low = _mm512_loadu_si512(codes + 64 * (g & 3));
-    if (g >= 4)
-        low = _mm512_srli_epi16(low, 4);
-    low = _mm512_and_si512(low, _mm512_set1_epi8(0x0f));
-    if (f.bits == 4)
-        return low;
-    if (f.bits == 5) {
-        __m512i high = _mm512_loadu_si512(codes + 256);
-        high = g < 4 ? _mm512_slli_epi16(high, 4 - (g & 3)) : _mm512_srli_epi16(high, g & 3);
-        return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8(0x10), OR_OF_AND);
-    }
-    __m512i high = _mm512_loadu_si512(codes + 256 + 64 * (g >> 2));
-    high = (g & 3) < 3 ? _mm512_slli_epi16(high, 4 - 2 * (g & 3)) : _mm512_srli_epi16(high, 2);
-    return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8(0x30), OR_OF_AND);
+    if (f.bits <= 3)
+        code = _mm512_and_si512(moved(_mm512_loadu_si512(codes + 64 * (g & 1)), -(g & 6)), _mm512_set1_epi8(3));
+    else
+        code = _mm512_and_si512(moved(_mm512_loadu_si512(codes + 64 * (g & 3)), -(g & 4)), _mm512_set1_epi8(15));
+    if (f.bits == 3)
+        code = _mm512_ternarylogic_epi32(code, moved(_mm512_loadu_si512(codes + 128), 2 - g), _mm512_set1_epi8(4),
+                                         OR_OF_AND);
+    if (f.bits == 5)
+        code = _mm512_ternarylogic_epi32(code, moved(_mm512_loadu_si512(codes + 256), 4 - g), _mm512_set1_epi8(0x10),
+                                         OR_OF_AND);
+    if (f.bits == 6)
+        code = _mm512_ternarylogic_epi32(code, moved(_mm512_loadu_si512(codes + 256 + 64 * (g >> 2)), 4 - 2 * (g & 3)),
+                                         _mm512_set1_epi8(0x30), OR_OF_AND);
+    return f.book ? _mm512_shuffle_epi8(book, code) : code;
 }
 
 FJ_INLINE __m512 load_f16(const uint8_t *p)
@@ -35,9 +51,9 @@ FJ_INLINE __m512 load_f16(const uint8_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
-FJ_INLINE __m512 load_u8(const uint8_t *p)
+FJ_INLINE __m512i load_u8(const uint8_t *p)
 {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
 FJ_INLINE __m512 load_i8(const uint8_t *p)
@@ -45,21 +61,72 @@ FJ_INLINE __m512 load_i8(const uint8_t *p)
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
 
-/* Exact integer sums of a block for each row: sums[0], and for q6_k sums[1] of the second half. */
-FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes,
+/* fj_power of each. */
+FJ_INLINE __m512 load_power(const uint8_t *p)
+{
+    __m512i e = load_u8(p), bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    __mmask16 is_small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+    return _mm512_castsi512_ps(_mm512_mask_sllv_epi32(bits, is_small, _mm512_set1_epi32(0x00200000), e));
+}
+
+/* Scales and minimums of a block, or of its halves. */
+typedef struct scales {
+    __m512 d[2], min[2];
+} scales;
+
+FJ_INLINE scales load_scales(fj_form f, const uint8_t *top, const uint8_t *sub)
+{
+    scales s;
+    if (f.top == FJ_TOP_POWER)
+        s.d[0] = load_power(top);
+    else if (f.top == FJ_TOP_FLOAT || f.top == FJ_TOP_ROW)
+        s.d[0] = _mm512_loadu_ps(top);
+    else
+        s.d[0] = load_f16(top);
+    if (f.top == FJ_TOP_ROW)
+        s.d[0] = _mm512_mul_ps(s.d[0], _mm512_set1_ps(7.874015718698502e-3f));
+    s.min[0] = f.top == FJ_TOP_HALF_MIN ? load_f16(top + 32) : _mm512_setzero_ps();
+    if (f.top == FJ_TOP_HALF_ZERO) {
+        __m512i zero = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(top + 32)));
+        zero = _mm512_sub_epi32(zero, _mm512_set1_epi32(f.offset));
+        s.min[0] = _mm512_mul_ps(_mm512_cvtepi32_ps(zero), s.d[0]);
+    }
+    s.d[1] = s.d[0];
+    s.min[1] = s.min[0];
+    if (f.sub == FJ_SUB_MIN) {
+        s.d[0] = _mm512_mul_ps(s.d[0], _mm512_cvtepi32_ps(load_u8(sub)));
+        s.min[0] = _mm512_mul_ps(s.min[0], _mm512_cvtepi32_ps(load_u8(sub + 16)));
+    }
+    if (f.sub == FJ_SUB_INT8)
+        s.d[0] = _mm512_mul_ps(s.d[0], load_i8(sub));
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        if (f.sub == FJ_SUB_HALVES)
+            s.d[h] = _mm512_mul_ps(s.d[h], load_i8(sub + 16 * h));
+        if (f.sub == FJ_SUB_NIBBLES) {
+            __m512i both = load_u8(sub + 16 * h);
+            s.d[h] = _mm512_mul_ps(s.d[h], _mm512_cvtepi32_ps(_mm512_and_si512(both, _mm512_set1_epi32(15))));
+            s.min[h] = _mm512_mul_ps(s.min[h], _mm512_cvtepi32_ps(_mm512_srli_epi32(both, 4)));
+        }
+    }
+    return s;
+}
+
+/* Exact integer sums of a block for each row: sums[0], and with scales of halves sums[1] of the second. */
+FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes, __m512i book,
                           __m512i sums[2][FJ_PANEL_ROWS])
 {
-    const bool halves = f.is_super && !f.has_min;
+    const bool halves = fj_has_halves(f);
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++) {
         if (r >= rows)
             break;
         sums[0][r] = f.offset ? _mm512_set1_epi32(x[fj_panel_start(rows, 0, r)].i) : _mm512_setzero_si512();
-        sums[1][r] = halves ? _mm512_set1_epi32(x[fj_panel_start(rows, 1, r)].i) : _mm512_setzero_si512();
+        sums[1][r] = halves && f.offset ? _mm512_set1_epi32(x[fj_panel_start(rows, 1, r)].i) : _mm512_setzero_si512();
     }
 #pragma GCC unroll 4
     for (int p = 0; p < 4; p++) {
-        __m512i first = codes_of_group(f, codes, p), second = codes_of_group(f, codes, p + 4);
+        __m512i first = codes_of_group(f, codes, p, book), second = codes_of_group(f, codes, p + 4, book);
 #pragma GCC unroll 12
         for (int r = 0; r < FJ_PANEL_ROWS; r++)
             if (r < rows)
@@ -72,67 +139,64 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uin
     }
 }
 
-/* Adds one block to the accumulators. head: the block's own scales; super: those of its super-block. */
-FJ_INLINE void add_block(fj_form f, const int rows, const fj_word *x, const uint8_t *super, const uint8_t *head,
-                         __m512 acc[FJ_PANEL_ROWS])
+/* The minimum of a block, or of its half i, times the sum of what it meets. */
+FJ_INLINE void add_min(fj_form f, const int rows, const int i, const fj_word *x, __m512 min, __m512 acc[FJ_PANEL_ROWS])
 {
-    __m512i sums[2][FJ_PANEL_ROWS];
-    block_sums(f, rows, x, head + fj_block_head(f), sums);
-    __m512 d = load_f16(f.is_super ? super : head);
-    if (f.is_super && !f.has_min) {
-        __m512 d0 = _mm512_mul_ps(d, load_i8(head)), d1 = _mm512_mul_ps(d, load_i8(head + 16));
-#pragma GCC unroll 12
-        for (int r = 0; r < FJ_PANEL_ROWS; r++) {
-            if (r >= rows)
-                break;
-            __m512 part = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[0][r]), d0);
-            part = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[1][r]), d1, part);
-            acc[r] = _mm512_fmadd_ps(part, _mm512_set1_ps(x[fj_panel_scale(rows, r)].f), acc[r]);
-        }
-        return;
-    }
-    if (f.is_super)
-        d = _mm512_mul_ps(d, load_u8(head));
-#pragma GCC unroll 12
-    for (int r = 0; r < FJ_PANEL_ROWS; r++)
-        if (r < rows)
-            acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[0][r]),
-                                     _mm512_mul_ps(d, _mm512_set1_ps(x[fj_panel_scale(rows, r)].f)), acc[r]);
-    if (!f.has_min)
-        return;
-    __m512 min = f.is_super ? _mm512_mul_ps(load_f16(super + 32), load_u8(head + 16)) : load_f16(head + 32);
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++) {
         if (r >= rows)
             break;
-        __m512 sum = _mm512_set1_ps(x[fj_panel_scaled_sum(rows, r)].f);
-        acc[r] = f.is_super ? _mm512_fnmadd_ps(min, sum, acc[r]) : _mm512_fmadd_ps(min, sum, acc[r]);
+        __m512 sum = _mm512_set1_ps(x[fj_panel_scaled_sum(rows, i, r)].f);
+        acc[r] = fj_min_is_negative(f) ? _mm512_fnmadd_ps(min, sum, acc[r]) : _mm512_fmadd_ps(min, sum, acc[r]);
     }
+}
+
+/* Adds one block to the accumulators. top: the scales of its super-block; sub: its own. */
+FJ_INLINE void add_block(fj_form f, const int rows, const fj_word *x, const uint8_t *top, const uint8_t *sub,
+                         __m512i book, __m512 acc[FJ_PANEL_ROWS])
+{
+    __m512i sums[2][FJ_PANEL_ROWS];
+    block_sums(f, rows, x, sub + fj_sub_bytes(f), book, sums);
+    scales s = load_scales(f, top, sub);
+#pragma GCC unroll 12
+    for (int r = 0; r < FJ_PANEL_ROWS; r++) {
+        if (r >= rows)
+            break;
+        __m512 scale = _mm512_set1_ps(x[fj_panel_scale(rows, r)].f), sum = _mm512_cvtepi32_ps(sums[0][r]);
+        if (fj_has_halves(f)) {
+            __m512 part = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[1][r]), s.d[1], _mm512_mul_ps(sum, s.d[0]));
+            acc[r] = _mm512_fmadd_ps(part, scale, acc[r]);
+        } else {
+            acc[r] = _mm512_fmadd_ps(sum, _mm512_mul_ps(s.d[0], scale), acc[r]);
+        }
+    }
+    if (fj_has_min(f))
+        add_min(f, rows, 0, x, s.min[0], acc);
+    if (fj_has_min(f) && fj_has_halves(f))
+        add_min(f, rows, 1, x, s.min[1], acc);
 }
 
 FJ_INLINE void tile_rows(fj_form f, const int rows, const fj_tile_work *work)
 {
     const __mmask16 cols = (__mmask16)((1u << work->n) - 1);
+    const __m512i book = f.book ? load_book(work->book) : _mm512_setzero_si512();
     const fj_word *x = work->panel;
     const int ahead =
         2048; /* bytes: the hardware's own prefetch ends with each page. Into L2: the misses of L1 are busy */
-    const uint8_t *super = work->tile + fj_super_at(f, work->first_block);
-    const uint8_t *head = work->tile + fj_block_at(f, work->first_block);
+    const uint8_t *top = work->tile + fj_super_at(f, work->first_block);
     __m512 acc[FJ_PANEL_ROWS];
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++)
         if (r < rows)
             acc[r] = work->first_block > 0 && r < work->m ? _mm512_maskz_loadu_ps(cols, work->y + r * work->ldy)
                                                           : _mm512_setzero_ps();
-    for (int64_t b = 0; b < work->n_blocks; b++, x += rows * FJ_PANEL_ROW_WORDS) {
-        if (rows <= 4)
-            for (int line = 0; line < fj_block_bytes(f); line += 64)
-                _mm_prefetch((const char *)head + ahead + line, _MM_HINT_T1);
-        add_block(f, rows, x, super, head, acc);
-        head += fj_block_bytes(f);
-        if (f.is_super && b % FJ_SUPER_BLOCKS == FJ_SUPER_BLOCKS - 1) {
-            super = head;
-            head += fj_super_head(f);
+    for (int64_t b = 0; b < work->n_blocks; b += f.blocks, top += fj_super_bytes(f)) {
+        const uint8_t *sub = top + fj_top_bytes(f);
+        for (int i = 0; i < f.blocks; i++, sub += fj_block_bytes(f), x += rows * FJ_PANEL_ROW_WORDS) {
+            if (rows <= 4)
+                for (int line = 0; line < fj_block_bytes(f); line += 64)
+                    _mm_prefetch((const char *)sub + ahead + line, _MM_HINT_T1);
+            add_block(f, rows, x, top, sub, book, acc);
         }
     }
 #pragma GCC unroll 12
@@ -152,102 +216,10 @@ FJ_INLINE void tile(fj_form f, const fj_tile_work *work)
     }
 }
 
-static void tile_q8_0(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q8_0], work);
-}
-
-static void gemm_q8_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q8_0], tile_q8_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q4_0(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q4_0], work);
-}
-
-static void gemm_q4_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_0], tile_q4_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q4_1(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q4_1], work);
-}
-
-static void gemm_q4_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_1], tile_q4_1, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q5_0(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q5_0], work);
-}
-
-static void gemm_q5_0(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_0], tile_q5_0, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q5_1(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q5_1], work);
-}
-
-static void gemm_q5_1(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_1], tile_q5_1, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q4_k(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q4_K], work);
-}
-
-static void gemm_q4_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q4_K], tile_q4_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q5_k(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q5_K], work);
-}
-
-static void gemm_q5_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q5_K], tile_q5_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
-
-static void tile_q6_k(const fj_tile_work *work)
-{
-    tile(fj_forms[FJ_ROW_Q6_K], work);
-}
-
-static void gemm_q6_k(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n,
-                      int64_t k)
-{
-    fj_gemm_q_tiles(fj_forms[FJ_ROW_Q6_K], tile_q6_k, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);
-}
+FJ_EACH_TILE(FJ_TILE_FN)
+FJ_EACH_PACK(FJ_GEMM_FN)
 
 void fj_kernels_init_quant_vnni_avx512(fj_kernels *k)
 {
-    k->gemm_q[FJ_ROW_Q8_0] = gemm_q8_0;
-    k->gemm_q[FJ_ROW_Q4_0] = gemm_q4_0;
-    k->gemm_q[FJ_ROW_Q4_1] = gemm_q4_1;
-    k->gemm_q[FJ_ROW_Q5_0] = gemm_q5_0;
-    k->gemm_q[FJ_ROW_Q5_1] = gemm_q5_1;
-    k->gemm_q[FJ_ROW_Q4_K] = gemm_q4_k;
-    k->gemm_q[FJ_ROW_Q5_K] = gemm_q5_k;
-    k->gemm_q[FJ_ROW_Q6_K] = gemm_q6_k;
+    FJ_EACH_PACK(FJ_GEMM_ROW)
 }
