@@ -15,6 +15,9 @@ typedef struct fj_buffer {
 
 /* what: for the message ("step arena"). Fails with FJ_ERR_MEMORY, saying how much was asked for. size 0 gives data NULL. */
 fj_status fj_buffer_open(fj_buffer *out, size_t size, const char *what, fj_err *err);
+/* Addresses alone: however large, nothing is taken until it is written to, and what is written may be more than the machine has. */
+fj_status fj_buffer_reserve(fj_buffer *out, size_t size, const char *what, fj_err *err);
+void      fj_buffer_drop(const fj_buffer *buffer, size_t offset, size_t len); /* whole pages inside leave memory, and are zero then */
 void      fj_buffer_close(fj_buffer *buffer); /* accepts a zeroed one; zeroes it */
 
 #endif

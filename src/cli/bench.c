@@ -67,7 +67,7 @@ static fj_status open_bench(bench *b, fj_err *err)
                                       .stop_layer = -1,
                                       .k_type = fj_cache_type(s->cache.k),
                                       .v_type = fj_cache_type(s->cache.v) };
-    fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, rt->pool, &b->opened, err);
+    fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, NULL, &b->opened, err);
     if (!st)
         st = fj_choose_experts(&s->experts, b->opened.model, err);
     settings_.adapter = b->opened.adapter;

@@ -213,7 +213,7 @@ static fj_status write_hf(const fj_call *call, const fj_opened *o, const fj_expo
     const fj_dtype *dtype = s->type ? fj_dtype_by_name(s->type) : NULL;
     if (s->type && (!dtype || !dtype->is_float))
         return fj_fail(err, FJ_ERR_USAGE, "--type: '%s' is not one of F32, F16, BF16 (format hf)", s->type);
-    fj_status st = fj_export_hf(o->model, o->bundle, rows, dtype, s->out, err);
+    fj_status st = fj_export_hf(o->model, o->bundle, rows, dtype, s->out, call->rt->pool, err);
     if (st || !s->common.json) {
         if (!st)
             printf("%s: written\n", s->out);
@@ -251,11 +251,13 @@ static bool is_input(const settings *s)
 static fj_status open_model(const fj_call *call, bool is_gguf, fj_opened *o, fj_err *err)
 {
     const settings *s = call->settings;
-    fj_pool *pool = call->rt->pool;
+    fj_pool *pool = wants_mix(call) ? call->rt->pool : NULL; /* to measure, all weights must be there */
     bool from_gguf = !fj_path_is_dir(s->model) && !fj_is_nemo(s->model);
     int what = is_gguf && from_gguf && !wants_mix(call) ? FJ_OPEN_WEIGHTS : FJ_OPEN_ALL;
     fj_status st = fj_opened_open(s->model, s->adapter, what, pool, o, err);
     fj_err other = { 0 };
+    if (!st && !pool)
+        return fj_model_reserve(o->model, err);
     if (st != FJ_ERR_FORMAT || is_gguf || !from_gguf ||
         fj_opened_open(s->model, s->adapter, FJ_OPEN_WEIGHTS, pool, o, &other))
         return st;

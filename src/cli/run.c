@@ -102,7 +102,7 @@ static fj_status open_model(fj_runner *r, fj_err *err)
 {
     const fj_run_settings *s = r->s;
     double started = fj_seconds();
-    fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_ALL, r->call->rt->pool, &r->opened, err);
+    fj_status st = fj_opened_open(s->model, s->adapter, FJ_OPEN_ALL, NULL, &r->opened, err); /* see fj_opened_fit */
     if (!st && r->opened.model->hp.n_labels) {
         st = fj_fail(err, FJ_ERR_FORMAT, "%s: this model gives scores, it writes no text", s->model);
         (void)fj_hint(err, "forja classify prints them");

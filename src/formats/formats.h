@@ -45,16 +45,16 @@ fj_status fj_torch_open_bytes(const void *data, size_t len, fj_source **out, fj_
 
 /* ---- Grok-1 ------------------------------------------------------------------------------------------------------ */
 
-/* A folder as xAI released it: [ckpt-0/]tensor00000_000, … Its int8 matrices become private copies in the type of their scales (BF16), so
- * all of the model is read at once. config: NULL gives one of the tensors' sizes. *found: whether there is a tensor00000_000. */
+/* A folder as xAI released it: [ckpt-0/]tensor00000_000, … Rows of its int8 matrices and of those that lie turned are made when they are
+ * asked for, in the type of the scales (BF16). config: NULL gives one of the tensors' sizes. *found: whether there is a tensor00000_000. */
 fj_status fj_grok_open_folder(const char *folder, fj_json *config, bool *found, fj_source **out, fj_err *err);
 bool      fj_grok_in_folder(const char *folder);
 fj_status fj_grok_open_bytes(const void *data, size_t len, size_t number, fj_source **out, fj_err *err); /* a file of one layer, for fuzzing */
 
 /* ---- NeMo -------------------------------------------------------------------------------------------------------- */
 
-/* Nemotron-4's .nemo archive, or the folder that it unpacks to (with model_config.yaml); config in Hugging Face's words. Slices are put
- * together in private copies, so all of the model is read at once; without weights the configuration and the tokenizer are. */
+/* Nemotron-4's .nemo archive, or the folder that it unpacks to (with model_config.yaml); config in Hugging Face's words. Rows of matrices
+ * that lie in slices are made when they are asked for. Without weights the configuration and the tokenizer are read. */
 fj_status fj_nemo_open(const char *path, bool with_weights, fj_source **out, fj_err *err);
 fj_status fj_nemo_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err); /* an archive, for fuzzing */
 fj_text   fj_nemo_tokenizer(const fj_source *nemo); /* SentencePiece's file, a view; empty without */

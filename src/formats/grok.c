@@ -7,8 +7,8 @@
  *               (E,F,D), linear_v (E,D,F); attention's key (D,KV), linear (Q,D), query (D,Q), value (D,KV); four norms (D); router (D,E)
  *
  * Matrices are (in, out), and most are QuantizedWeight8bit: int8 weights times scales, each for a block of the matrix. The release
- * computes with that product in the scales' type, and so do we. Tensors get the names of the conversion that forja knows as grok; the
- * turned ones are private copies. Source: xai-org/grok-1, checkpoint.py, model.py (Linear, MoELayer, TRANSFORMER_PARTITION_RULES). */
+ * computes with that product in the scales' type, and so do we. Tensors get the names of the conversion that forja knows as grok. Rows
+ * of scaled and of turned ones are made when they are asked for; the router, which is small, is a private copy. Source: xai-org/grok-1, checkpoint.py, model.py (Linear, MoELayer, TRANSFORMER_PARTITION_RULES). */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,25 +22,25 @@ enum { OUTSIDE = 2, A_LAYER = 12, MAX_LAYERS = 512, D_HEAD = 128 };
 typedef struct place {
     const char *name; /* {} is the layer, {e} the expert */
     int rank;         /* of the stored tensor */
-    bool is_turned;
+    bool is_turned, is_small;
 } place;
 
 #define LAYER "transformer.decoder_layer.%lld."
-static const place outside[OUTSIDE] = { { "transformer.in_out_embed.weight", 2, false },
-                                        { "transformer.rms_norm.weight", 1, false } };
+static const place outside[OUTSIDE] = { { .name = "transformer.in_out_embed.weight", .rank = 2 },
+                                        { .name = "transformer.rms_norm.weight", .rank = 1 } };
 static const place in_layer[A_LAYER] = {
-    { "moe.%lld.linear.weight", 3, true },
-    { "moe.%lld.linear_1.weight", 3, true },
-    { "moe.%lld.linear_v.weight", 3, true },
-    { "multi_head_attention.key.weight", 2, true },
-    { "multi_head_attention.linear.weight", 2, true },
-    { "multi_head_attention.query.weight", 2, true },
-    { "multi_head_attention.value.weight", 2, true },
-    { "rms_norm.weight", 1, false },
-    { "rms_norm_1.weight", 1, false },
-    { "rms_norm_2.weight", 1, false },
-    { "rms_norm_3.weight", 1, false },
-    { "router.weight", 2, true },
+    { "moe.%lld.linear.weight", 3, .is_turned = true },
+    { "moe.%lld.linear_1.weight", 3, .is_turned = true },
+    { "moe.%lld.linear_v.weight", 3, .is_turned = true },
+    { "multi_head_attention.key.weight", 2, .is_turned = true },
+    { "multi_head_attention.linear.weight", 2, .is_turned = true },
+    { "multi_head_attention.query.weight", 2, .is_turned = true },
+    { "multi_head_attention.value.weight", 2, .is_turned = true },
+    { .name = "rms_norm.weight", .rank = 1 },
+    { .name = "rms_norm_1.weight", .rank = 1 },
+    { .name = "rms_norm_2.weight", .rank = 1 },
+    { .name = "rms_norm_3.weight", .rank = 1 },
+    { "router.weight", 2, .is_turned = true, .is_small = true },
 };
 
 typedef struct content {
@@ -185,36 +185,69 @@ static uint16_t to_bf16(float x)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16); /* to the nearest, ties to even */
 }
 
-/* One matrix (of expert e) with its values scaled and, where is_turned, as (out, in). */
-static fj_status copy_matrix(const content *c, int64_t e, bool is_turned, fj_arena *arena, fj_tensor *out, fj_err *err)
+/* The numbers of a matrix (of expert e) and their scales. */
+typedef struct matrix {
+    fj_tensor weight, scales; /* scales.dtype NULL: there are none */
+    int64_t rows, cols;       /* as stored: (in, out) where it is turned */
+    int64_t block_rows, block_cols, scales_cols;
+} matrix;
+
+/* Matrix e of `n` that lie end to end in t, or in parts of equal numbers of them. */
+static void take_matrix(fj_tensor *t, int64_t e, int64_t n)
+{
+    int64_t dim = t->shape.rank == 3 ? t->shape.dim[0] : 1;
+    t->bytes /= (size_t)dim;
+    t->data = (const unsigned char *)t->data + (size_t)(e / (n / dim)) * t->bytes;
+}
+
+static matrix matrix_of(const content *c, int64_t e)
 {
     const fj_shape *w = &c->weight.shape, *s = &c->scales.shape;
-    bool is_scaled = c->scales.dtype != NULL, is_stack = w->rank == 3;
-    int64_t rows = w->dim[w->rank - 2], cols = w->dim[w->rank - 1], first = is_stack ? e * rows * cols : 0;
-    int64_t s_rows = is_scaled ? s->dim[s->rank - 2] : 1, s_cols = is_scaled ? s->dim[s->rank - 1] : 1;
-    int64_t s_first = is_scaled && is_stack ? e / (w->dim[0] / s->dim[0]) * s_rows * s_cols : 0;
-    out->dtype = is_scaled ? c->scales.dtype : c->weight.dtype;
-    out->shape = is_turned ? fj_shape_2(cols, rows) : fj_shape_2(rows, cols);
-    size_t size = (size_t)out->dtype->block_bytes;
-    out->bytes = (size_t)(rows * cols) * size;
-    unsigned char *to = fj_arena_take(arena, out->bytes);
-    if (!to)
-        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a matrix of %zu bytes", out->bytes);
-    out->data = to;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t k = 0; k < cols; k++) {
-            unsigned char *at = to + (size_t)(is_turned ? k * rows + r : r * cols + k) * size;
-            int64_t i = first + r * cols + k;
-            if (!is_scaled) {
-                memcpy(at, (const unsigned char *)c->weight.data + (size_t)i * size, size);
-                continue;
-            }
-            float x = value_at(&c->weight, i) *
-                      value_at(&c->scales, s_first + r / (rows / s_rows) * s_cols + k / (cols / s_cols));
+    int64_t n = w->rank == 3 ? w->dim[0] : 1;
+    matrix m = { .weight = c->weight, .scales = c->scales, .rows = w->dim[w->rank - 2], .cols = w->dim[w->rank - 1] };
+    take_matrix(&m.weight, e, n);
+    if (!c->scales.dtype)
+        return m;
+    take_matrix(&m.scales, e, n);
+    m.scales_cols = s->dim[s->rank - 1];
+    m.block_rows = m.rows / s->dim[s->rank - 2];
+    m.block_cols = m.cols / m.scales_cols;
+    return m;
+}
+
+/* Values [k0, k0+n) of stored row r, scaled, `step` bytes between them. */
+static void put_values(const matrix *m, int64_t r, int64_t k0, int64_t n, size_t step, unsigned char *to)
+{
+    int64_t first = r * m->cols, end = k0 + n;
+    if (!m->scales.dtype) {
+        size_t size = (size_t)m->weight.dtype->block_bytes;
+        for (int64_t k = k0; k < end; k++, to += step)
+            memcpy(to, (const unsigned char *)m->weight.data + (size_t)(first + k) * size, size);
+        return;
+    }
+    int64_t block = k0 / m->block_cols, scales = r / m->block_rows * m->scales_cols;
+    for (int64_t k = k0; k < end; block++) {
+        float scale = value_at(&m->scales, scales + block);
+        for (int64_t stop = FJ_MIN(end, (block + 1) * m->block_cols); k < stop; k++, to += step) {
+            float x = value_at(&m->weight, first + k) * scale;
             uint16_t half = to_bf16(x);
-            memcpy(at, size == 4 ? (const void *)&x : (const void *)&half, size);
+            if (m->scales.dtype == &fj_f32)
+                memcpy(to, &x, sizeof x);
+            else
+                memcpy(to, &half, sizeof half);
         }
-    return FJ_OK;
+    }
+}
+
+/* Rows [row0, row0+n) of the matrix as it is shown. Of a turned one these are columns: they are gone through together, row by row. */
+static void put_rows(const matrix *m, bool is_turned, const fj_dtype *dtype, int64_t row0, int64_t n,
+                     unsigned char *out)
+{
+    size_t size = (size_t)dtype->block_bytes;
+    for (int64_t i = 0; !is_turned && i < n; i++)
+        put_values(m, row0 + i, 0, m->cols, size, out + (size_t)(i * m->cols) * size);
+    for (int64_t r = 0; is_turned && r < m->rows; r++)
+        put_values(m, r, row0, n, (size_t)m->rows * size, out + (size_t)r * size);
 }
 
 /* The layer at a place among n that are sorted as texts: behind 1 comes 10 if there is one, else 2. */
@@ -233,12 +266,37 @@ static int64_t layer_at(int64_t n, int64_t at)
     return layer;
 }
 
+static const place *place_of(const fj_shard *s)
+{
+    return s->number < OUTSIDE ? &outside[s->number] : &in_layer[(s->number - OUTSIDE) % A_LAYER];
+}
+
+/* What is shown: its type and shape, and its numbers where they lie as they are, or in a copy if there are few. */
+static fj_status show(const content *c, const place *p, int64_t e, fj_arena *arena, fj_tensor *t, fj_err *err)
+{
+    if (p->rank == 1 || (!p->is_turned && !c->scales.dtype))
+        return FJ_OK;
+    matrix m = matrix_of(c, e);
+    t->dtype = c->scales.dtype ? c->scales.dtype : c->weight.dtype;
+    t->shape = p->is_turned ? fj_shape_2(m.cols, m.rows) : fj_shape_2(m.rows, m.cols);
+    t->data = NULL;
+    if (!fj_dtype_bytes(t->dtype, m.rows * m.cols, &t->bytes))
+        return fj_fail(err, FJ_ERR_FORMAT, "a matrix of more bytes than can be counted");
+    if (!p->is_small)
+        return FJ_OK;
+    unsigned char *copy = fj_arena_take(arena, t->bytes);
+    if (!copy)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a matrix of %zu bytes", t->bytes);
+    put_rows(&m, p->is_turned, t->dtype, 0, t->shape.dim[0], copy);
+    t->data = copy;
+    return FJ_OK;
+}
+
 static fj_status list(const fj_shard *s, fj_arena *arena, fj_index *index, fj_err *err)
 {
     const content *c = s->header;
+    const place *p = place_of(s);
     bool is_outside = s->number < OUTSIDE;
-    size_t i = is_outside ? s->number : (s->number - OUTSIDE) % A_LAYER;
-    const place *p = is_outside ? &outside[i] : &in_layer[i];
     int64_t layer = is_outside
                         ? 0
                         : layer_at((int64_t)(s->n_files - OUTSIDE) / A_LAYER, (int64_t)(s->number - OUTSIDE) / A_LAYER);
@@ -250,9 +308,8 @@ static fj_status list(const fj_shard *s, fj_arena *arena, fj_index *index, fj_er
         fj_tensor t = c->weight;
         const char *name = p->rank == 3 && stem ? fj_arena_printf(arena, p->name, (long long)e) : p->name;
         t.name = stem && name ? fj_arena_printf(arena, "%s%s", stem, name) : NULL;
-        fj_status st = t.name ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", s->name);
-        if (!st && (p->is_turned || c->scales.dtype) && p->rank > 1)
-            st = copy_matrix(c, (int64_t)e, p->is_turned, arena, &t, err);
+        fj_status st = t.name ? show(c, p, (int64_t)e, arena, &t, err)
+                              : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", s->name);
         if (st)
             return st;
         if (!fj_index_add(index, &t))
@@ -261,7 +318,19 @@ static fj_status list(const fj_shard *s, fj_arena *arena, fj_index *index, fj_er
     return FJ_OK;
 }
 
-static const fj_shard_kind grok = { .read = read_file, .list = list };
+static void rows(const fj_shard *s, size_t i, const fj_tensor *t, int64_t row0, int64_t n, void *out)
+{
+    matrix m = matrix_of(s->header, (int64_t)i);
+    put_rows(&m, place_of(s)->is_turned, t->dtype, row0, n, out);
+}
+
+static fj_text made_from(const fj_shard *s, size_t i)
+{
+    matrix m = matrix_of(s->header, (int64_t)i);
+    return (fj_text){ m.weight.data, m.weight.bytes };
+}
+
+static const fj_shard_kind grok = { .read = read_file, .list = list, .rows = rows, .made_from = made_from };
 
 /* ---- the folder ------------------------------------------------------------------------------------------------------------------ */
 

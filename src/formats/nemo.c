@@ -7,7 +7,8 @@
  *   model_weights/model.NAME/3.0.0      chunks: slices, one for each layer and each card that it was trained on
  *
  * Tensors get the names of Hugging Face's nemotron. linear_qkv has, for each group of key heads, its query heads, then k, then v. What one
- * chunk holds whole is a view; what is put together of several, or taken apart, is a private copy. Source: NVIDIA NeMo,
+ * chunk holds whole is a view; rows of a matrix that is put together of several, or taken apart, are made when they are asked for; vectors,
+ * and arrays that blosc packed, are private copies. Source: NVIDIA NeMo,
  * scripts/checkpoint_converters/convert_nemotron_nemo_to_hf.py; Megatron-LM, dist_checkpointing/strategies/zarr.py. */
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,24 @@ typedef struct mapped {
     struct mapped *next;
 } mapped;
 
+/* An array and the matrix in it that is looked at: rows and columns behind the layer, if it has layers. */
+typedef struct slice {
+    const char *name; /* of the array's folder */
+    fj_zarr z;
+    int lead; /* dimensions before the matrix: 0 or 1 */
+    int64_t layer, rows, cols, chunk_rows, chunk_cols;
+    bool is_vector;
+} slice;
+
+/* A matrix that is put together of plain chunks when its rows are asked for. */
+typedef struct made {
+    slice s;
+    const unsigned char **chunks; /* row after row */
+    int64_t heads, first,
+        stride; /* of linear_qkv: so many heads, from the first, in each group of stride heads; 0: all rows in order */
+    int64_t d_head;
+} made;
+
 typedef struct nemo {
     fj_source source;
     fj_arena *arena;
@@ -34,6 +53,7 @@ typedef struct nemo {
     fj_index files; /* of a tar archive */
     mapped *maps;   /* of it, or of each file that was asked for */
     fj_index index;
+    const made **made; /* of each tensor; NULL: it has data */
     fj_json *yaml;
     fj_text tokenizer;
     int64_t n_layers, n_heads, n_groups, d_head;
@@ -89,31 +109,81 @@ static const fj_tensor *find(const fj_source *s, const char *name)
     return fj_index_find(&self(s)->index, name);
 }
 
-/* The mapping that the tensor lies in; NULL for a private copy. */
-static const fj_map *map_with(const fj_source *s, const fj_tensor *t, size_t *offset)
+static int64_t across(const slice *s)
 {
-    for (const mapped *m = self(s)->maps; m; m = m->next) {
-        *offset = (size_t)((uintptr_t)t->data - (uintptr_t)m->map->data);
-        if (*offset < m->map->len)
-            return m->map;
+    return (s->cols - 1) / s->chunk_cols + 1;
+}
+
+static int64_t chunks_of(const slice *s)
+{
+    return ((s->rows - 1) / s->chunk_rows + 1) * across(s);
+}
+
+/* For the mapping that the bytes lie in; private copies lie in none. */
+static void tell_map(const nemo *x, const void *bytes, size_t len, void (*what)(const fj_map *, size_t, size_t))
+{
+    for (const mapped *m = x->maps; m; m = m->next) {
+        size_t offset = (size_t)((uintptr_t)bytes - (uintptr_t)m->map->data);
+        if (offset < m->map->len) {
+            what(m->map, offset, len);
+            return;
+        }
     }
-    return NULL;
+}
+
+static void tell(const fj_source *source, const fj_tensor *t, void (*what)(const fj_map *, size_t, size_t))
+{
+    const nemo *x = self(source);
+    const made *m = t->data ? NULL : x->made[t - x->index.tensors];
+    if (!m) {
+        tell_map(x, t->data, t->bytes, what);
+        return;
+    }
+    size_t len = (size_t)(m->s.chunk_rows * m->s.chunk_cols) * (size_t)m->s.z.dtype->block_bytes;
+    for (int64_t i = 0; i < chunks_of(&m->s); i++)
+        tell_map(x, m->chunks[i], len, what);
 }
 
 static void will_need(const fj_source *s, const fj_tensor *t)
 {
-    size_t offset;
-    const fj_map *map = map_with(s, t, &offset);
-    if (map)
-        fj_map_will_need(map, offset, t->bytes);
+    tell(s, t, fj_map_will_need);
 }
 
 static void give_back(const fj_source *s, const fj_tensor *t)
 {
-    size_t offset;
-    const fj_map *map = map_with(s, t, &offset);
-    if (map)
-        fj_map_give_back(map, offset, t->bytes);
+    tell(s, t, fj_map_give_back);
+}
+
+/* Where row r of what is shown lies in the array. */
+static int64_t stored_row(const made *m, int64_t r)
+{
+    if (!m->heads)
+        return r;
+    int64_t head = r / m->d_head;
+    return (head / m->heads * m->stride + m->first + head % m->heads) * m->d_head + r % m->d_head;
+}
+
+static void rows(const fj_source *source, const fj_tensor *t, int64_t row0, int64_t n, void *out)
+{
+    const made *m = self(source)->made[t - self(source)->index.tensors];
+    const slice *s = &m->s;
+    size_t size = (size_t)s->z.dtype->block_bytes, chunk_row = (size_t)s->chunk_cols * size;
+    unsigned char *to = out;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t r = stored_row(m, row0 + i), chunk = r / s->chunk_rows * across(s);
+        for (int64_t k = 0; k < s->cols; k += s->chunk_cols, chunk++) {
+            size_t bytes = (size_t)FJ_MIN(s->chunk_cols, s->cols - k) * size;
+            memcpy(to, m->chunks[chunk] + (size_t)(r % s->chunk_rows) * chunk_row, bytes);
+            to += bytes;
+        }
+    }
+}
+
+static fj_row_form form(const fj_source *s, const fj_tensor *t)
+{
+    (void)s;
+    (void)t;
+    return (fj_row_form){ 0 };
 }
 
 static void close_source(fj_source *s)
@@ -148,7 +218,9 @@ static fj_status new_source(const char *path, nemo **out, fj_err *err)
                              .find = find,
                              .will_need = will_need,
                              .give_back = give_back,
-                             .close = close_source };
+                             .close = close_source,
+                             .rows = rows,
+                             .form = form };
     *out = x;
     return x->source.path && x->source.config ? FJ_OK : no_memory(x, err);
 }
@@ -323,15 +395,6 @@ static fj_status read_config(nemo *x, fj_err *err)
 
 /* ---- arrays ----------------------------------------------------------------------------------------------------------------------- */
 
-/* An array and the matrix in it that is looked at: rows and columns behind the layer, if it has layers. */
-typedef struct slice {
-    const char *name; /* of the array's folder */
-    fj_zarr z;
-    int lead; /* dimensions before the matrix: 0 or 1 */
-    int64_t layer, rows, cols, chunk_rows, chunk_cols;
-    bool is_vector;
-} slice;
-
 static fj_status fetch(nemo *x, const slice *s, int64_t i, int64_t k, unsigned char *room, const unsigned char **out,
                        fj_err *err)
 {
@@ -390,44 +453,85 @@ static fj_status read_slice(nemo *x, const slice *s, const unsigned char **out, 
     return st;
 }
 
-static fj_status add_tensor(nemo *x, const slice *s, const char *name, const void *data, int64_t rows, fj_err *err)
+/* data NULL: how has its rows. */
+static fj_status add_tensor(nemo *x, const slice *s, const char *name, const void *data, int64_t n, const made *how,
+                            fj_err *err)
 {
     fj_tensor t = { .name = name, .dtype = s->z.dtype, .data = data };
-    t.shape = s->is_vector ? fj_shape_1(s->cols) : fj_shape_2(rows, s->cols);
-    t.bytes = (size_t)(s->is_vector ? s->cols : rows * s->cols) * (size_t)s->z.dtype->block_bytes;
-    if (!name)
+    t.shape = s->is_vector ? fj_shape_1(s->cols) : fj_shape_2(n, s->cols);
+    t.bytes = (size_t)(s->is_vector ? s->cols : n * s->cols) * (size_t)s->z.dtype->block_bytes;
+    if (!name || (!data && !how))
         return no_memory(x, err);
+    x->made[x->index.n] = data ? NULL : how;
     if (!fj_index_add(&x->index, &t))
         return fj_fail(err, FJ_ERR_FORMAT, "%s: '%.100s' is there twice", x->source.path, name);
     return FJ_OK;
 }
 
-/* Rows of linear_qkv to q, k and v: the heads of each in order. A bias is a matrix of one column then. */
-static fj_status add_qkv(nemo *x, const slice *s, const char *pattern, const unsigned char *whole, fj_err *err)
+/* Rows of linear_qkv to q, k and v: the heads of each in order, a copy where whole has the values (a bias is a matrix of one column then),
+ * else rows that are made of chunks. */
+static fj_status add_qkv(nemo *x, const slice *s, const char *pattern, const unsigned char *whole,
+                         const unsigned char **chunks, fj_err *err)
 {
     int64_t per_group = x->n_heads / x->n_groups, values = s->is_vector ? s->cols : s->rows;
-    size_t head = (size_t)x->d_head * (s->is_vector ? 1 : (size_t)s->cols) * (size_t)s->z.dtype->block_bytes;
+    size_t row = (s->is_vector ? 1 : (size_t)s->cols) * (size_t)s->z.dtype->block_bytes;
     if (values != (x->n_heads + 2 * x->n_groups) * x->d_head)
         return fj_fail(err, FJ_ERR_FORMAT, "%s: %s has %lld rows, " CONFIG " says %lld", x->source.path, s->name,
                        (long long)values, (long long)((x->n_heads + 2 * x->n_groups) * x->d_head));
     for (int part = 0; part < 3; part++) {
-        int64_t heads = part ? 1 : per_group, first = part ? per_group + part - 1 : 0;
-        unsigned char *to = fj_arena_take(x->arena, (size_t)(heads * x->n_groups) * head);
-        if (!to)
+        made how = { *s, chunks, part ? 1 : per_group, part ? per_group + part - 1 : 0, per_group + 2, x->d_head };
+        int64_t n = how.heads * x->n_groups * x->d_head;
+        unsigned char *copy = whole ? fj_arena_take(x->arena, (size_t)n * row) : NULL;
+        made *kept = fj_arena_take(x->arena, sizeof *kept);
+        if ((whole && !copy) || !kept)
             return no_memory(x, err);
-        for (int64_t g = 0; g < x->n_groups; g++)
-            memcpy(to + (size_t)(g * heads) * head, whole + (size_t)(g * (per_group + 2) + first) * head,
-                   (size_t)heads * head);
+        *kept = how;
+        for (int64_t r = 0; copy && r < n; r++)
+            memcpy(copy + (size_t)r * row, whole + (size_t)stored_row(&how, r) * row, row);
         slice one = *s;
-        one.cols = s->is_vector ? heads * x->n_groups * x->d_head : s->cols;
+        one.cols = s->is_vector ? n : s->cols;
         const char *mark = strstr(pattern, "%c");
         fj_status st = add_tensor(
-            x, &one, fj_arena_printf(x->arena, "%.*s%c%s", (int)(mark - pattern), pattern, "qkv"[part], mark + 2), to,
-            heads * x->n_groups * x->d_head, err);
+            x, &one, fj_arena_printf(x->arena, "%.*s%c%s", (int)(mark - pattern), pattern, "qkv"[part], mark + 2), copy,
+            n, kept, err);
         if (st)
             return st;
     }
     return FJ_OK;
+}
+
+/* Its chunks, where they lie. */
+static fj_status find_chunks(nemo *x, const slice *s, const unsigned char ***out, fj_err *err)
+{
+    const unsigned char **chunks = NULL, *chunk = NULL;
+    fj_status st = FJ_OK;
+    for (int pass = 0; !st && pass < 2; pass++) { /* all are looked at before there is room for a list */
+        for (int64_t i = 0; !st && i < chunks_of(s); i++) {
+            st = fetch(x, s, i / across(s), i % across(s), NULL, &chunk, err);
+            if (pass)
+                chunks[i] = chunk;
+        }
+        if (!st && !pass) {
+            chunks = fj_arena_array(x->arena, (size_t)chunks_of(s), sizeof *chunks);
+            st = chunks ? FJ_OK : no_memory(x, err);
+        }
+    }
+    *out = chunks;
+    return st;
+}
+
+static fj_status add_slice(nemo *x, const slice *s, const char *name, bool is_qkv, fj_err *err)
+{
+    const unsigned char *whole = NULL, **chunks = NULL;
+    bool is_one = s->chunk_rows >= s->rows && s->chunk_cols == s->cols;
+    bool is_made = !s->is_vector && !s->z.is_blosc && (is_qkv || !is_one);
+    fj_status st = is_made ? find_chunks(x, s, &chunks, err) : read_slice(x, s, &whole, err);
+    if (st || is_qkv)
+        return st ? st : add_qkv(x, s, name, whole, chunks, err);
+    made *how = fj_arena_take(x->arena, sizeof *how);
+    if (how)
+        *how = (made){ .s = *s, .chunks = chunks };
+    return add_tensor(x, s, name, whole, s->rows, how, err);
 }
 
 static fj_status open_array(nemo *x, const char *name, bool has_layers, slice *s, bool *found, fj_err *err)
@@ -470,11 +574,8 @@ static fj_status add_array(nemo *x, size_t i, fj_err *err)
     bool found = false, has_layers = strstr(names[i].hf, "{}") != NULL;
     fj_status st = open_array(x, names[i].nemo, has_layers, &s, &found, err);
     for (s.layer = 0; !st && found && s.layer < (has_layers ? x->n_layers : 1); s.layer++) {
-        const unsigned char *data = NULL;
         const char *name = with_layer(x, names[i].hf, s.layer);
-        st = name ? read_slice(x, &s, &data, err) : no_memory(x, err);
-        if (!st)
-            st = names[i].is_qkv ? add_qkv(x, &s, name, data, err) : add_tensor(x, &s, name, data, s.rows, err);
+        st = name ? add_slice(x, &s, name, names[i].is_qkv, err) : no_memory(x, err);
     }
     return st;
 }
@@ -485,8 +586,10 @@ static fj_status open_all(nemo *x, fj_status st, bool with_weights, fj_source **
 {
     if (!st)
         st = read_config(x, err);
-    if (!st &&
-        !fj_index_init(&x->index, x->arena, (FJ_LEN(names) + 4) * (size_t)x->n_layers)) /* of two come three each */
+    size_t most = (FJ_LEN(names) + 4) * (size_t)x->n_layers; /* of two come three each */
+    if (!st && fj_index_init(&x->index, x->arena, most))
+        x->made = fj_arena_array(x->arena, most, sizeof *x->made);
+    if (!st && !x->made)
         st = no_memory(x, err);
     for (size_t i = 0; !st && with_weights && i < FJ_LEN(names); i++)
         st = add_array(x, i, err);

@@ -37,13 +37,22 @@ static const fj_tensor *find(const fj_source *s, const char *name)
     return fj_index_find(&self(s)->index, name);
 }
 
+/* The file that has tensor t of the list. */
+static const fj_shard *file_with(const fj_source *s, const fj_tensor *t, size_t *number)
+{
+    size_t i = (size_t)(t - self(s)->index.tensors);
+    const fj_shard *f = &self(s)->files[self(s)->file_of[i]];
+    *number = i - f->first;
+    return f;
+}
+
 /* The mapping that the bytes lie in, by their address: a tensor may be a part of one in the list. NULL for bytes of the caller's and for
  * private copies. */
-static const fj_map *map_with(const fj_source *s, const fj_tensor *t, size_t *offset)
+static const fj_map *map_with(const fj_source *s, const void *bytes, size_t *offset)
 {
     for (size_t i = 0; i < self(s)->n_files; i++) {
         const fj_shard *f = &self(s)->files[i];
-        uintptr_t first = (uintptr_t)f->data, data = (uintptr_t)t->data;
+        uintptr_t first = (uintptr_t)f->data, data = (uintptr_t)bytes;
         *offset = (size_t)(data - first);
         if (f->map && data >= first && data - first < f->len)
             return f->map;
@@ -51,20 +60,41 @@ static const fj_map *map_with(const fj_source *s, const fj_tensor *t, size_t *of
     return NULL;
 }
 
+static void tell(const fj_source *s, const fj_tensor *t, void (*what)(const fj_map *map, size_t offset, size_t len))
+{
+    size_t offset, number;
+    fj_text bytes = { t->data, t->bytes };
+    if (!t->data) {
+        const fj_shard *f = file_with(s, t, &number);
+        bytes = self(s)->kind->made_from(f, number);
+    }
+    const fj_map *map = map_with(s, bytes.data, &offset);
+    if (map)
+        what(map, offset, bytes.len);
+}
+
 static void will_need(const fj_source *s, const fj_tensor *t)
 {
-    size_t offset;
-    const fj_map *map = map_with(s, t, &offset);
-    if (map)
-        fj_map_will_need(map, offset, t->bytes);
+    tell(s, t, fj_map_will_need);
 }
 
 static void give_back(const fj_source *s, const fj_tensor *t)
 {
-    size_t offset;
-    const fj_map *map = map_with(s, t, &offset);
-    if (map)
-        fj_map_give_back(map, offset, t->bytes);
+    tell(s, t, fj_map_give_back);
+}
+
+static void rows(const fj_source *s, const fj_tensor *t, int64_t row0, int64_t n, void *out)
+{
+    size_t number;
+    const fj_shard *f = file_with(s, t, &number);
+    self(s)->kind->rows(f, number, t, row0, n, out);
+}
+
+static fj_row_form form(const fj_source *s, const fj_tensor *t)
+{
+    (void)s;
+    (void)t;
+    return (fj_row_form){ 0 };
 }
 
 static void close_source(fj_source *s)
@@ -103,6 +133,10 @@ static fj_status new_source(const fj_shard_kind *kind, const char *path, size_t 
                              .will_need = will_need,
                              .give_back = give_back,
                              .close = close_source };
+    if (kind->rows) {
+        x->source.rows = rows;
+        x->source.form = form;
+    }
     x->source.config = config ? fj_json_share(config) : fj_json_new_object();
     *out = x;
     return x->source.path && x->source.config ? FJ_OK : fj_fail(err, FJ_ERR_MEMORY, "no memory to open %s", path);
@@ -124,7 +158,7 @@ static fj_status read_files(shards *x, fj_err *err)
             st = fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %zu tensors", total);
     }
     for (size_t i = 0; !st && i < x->n_files; i++) {
-        size_t first = x->index.n;
+        size_t first = x->files[i].first = x->index.n;
         st = x->kind->list(&x->files[i], x->arena, &x->index, err);
         for (size_t t = first; t < x->index.n; t++)
             x->file_of[t] = (uint32_t)i;

@@ -16,6 +16,7 @@ typedef struct fj_shard {
     size_t               number, n_files; /* which of how many */
     void                *header; /* the kind's own, from read on */
     size_t               n_most; /* no more tensors than so many: set by read */
+    size_t               first;  /* of its tensors, in the index */
 } fj_shard;
 
 typedef struct fj_shard_kind {
@@ -23,6 +24,10 @@ typedef struct fj_shard_kind {
     fj_status (*read)(fj_shard *s, fj_arena *arena, fj_err *err);                         /* what the file says of itself */
     fj_status (*list)(const fj_shard *s, fj_arena *arena, fj_index *index, fj_err *err);  /* appends the tensors */
     void (*release)(fj_shard *s); /* of header; NULL: it is the arena's */
+    /* For tensors that are listed without data; both NULL where there are none. Tensor i of the file: its rows, as fj_source has it, and
+     * the bytes that they are made from. */
+    void (*rows)(const fj_shard *s, size_t i, const fj_tensor *t, int64_t row0, int64_t n, void *out);
+    fj_text (*made_from)(const fj_shard *s, size_t i);
 } fj_shard_kind;
 
 extern const fj_shard_kind fj_shard_safetensors, fj_shard_torch;

@@ -3,6 +3,8 @@
 #ifndef FJ_FORMATS_TEST_FILES_H
 #define FJ_FORMATS_TEST_FILES_H
 
+#include <stdlib.h>
+
 #include "base/str.h"
 #include "formats/formats.h"
 #include "tests/test.h"
@@ -99,6 +101,22 @@ static inline void put_safetensors(fj_str *s, const char *header, size_t n)
     put_text(s, header);
     for (size_t i = 0; i < n; i++)
         fj_str_add_char(s, (char)i);
+}
+
+/* A tensor's bytes, for free(); those that are made, a row and then the others. */
+static inline unsigned char *bytes_of(const fj_source *s, const fj_tensor *t)
+{
+    unsigned char *out = malloc(t->bytes + 1);
+    CHECK(out);
+    if (t->data)
+        return memcpy(out, t->data, t->bytes);
+    size_t row = t->bytes / (size_t)t->shape.dim[0];
+    s->will_need(s, t);
+    s->rows(s, t, 0, 1, out);
+    if (t->shape.dim[0] > 1)
+        s->rows(s, t, 1, t->shape.dim[0] - 1, out + row);
+    s->give_back(s, t);
+    return out;
 }
 
 #endif

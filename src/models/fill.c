@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Weights that are made when a model is loaded: quantized from 16 or 32 bits, or from a source's numbers in another form. One matrix
- * after the other, by all threads; what it was made from leaves memory before the next. */
+ * after the other, by all threads; what it was made from leaves memory before the next. Where all of them are too much they are made one
+ * at a time, whenever they are read. */
 #include "models/fill.h"
 
 #include <stdlib.h>
@@ -102,12 +103,12 @@ int fj_model_quantize(fj_model *m, const fj_dtype *dtype, bool is_nested, fj_err
     int n = 0;
     for (int i = 0; i < m->n_weights; i++) {
         fj_weight *w = &m->weights[i];
-        if (!w->role->in_layer || !w->role->is_linear || w->shape.rank < 2 || !w->dtype->is_float || is_made(m, i))
+        if (!w->role->in_layer || !w->role->is_linear || w->shape.rank < 2 || !w->dtype->is_float)
             continue;
         const fj_dtype *type = fj_type_that_fits(dtype, fj_shape_cols(&w->shape));
         if (!type->is_quantized)
             continue;
-        if (note(m, i, err))
+        if (!is_made(m, i) && note(m, i, err))
             return -1;
         w->dtype = is_nested && fj_nested_of(type) ? fj_nested_of(type) : type;
         n++;
@@ -128,17 +129,23 @@ typedef struct job {
     size_t scratch_bytes;
 } job;
 
+/* Whether the source makes numbers that are quantized then. */
+static bool is_twice_made(const fj_weight *from, const fj_weight *to)
+{
+    return !is_in_source(from) && from->dtype != to->dtype;
+}
+
 static const fj_dtype *full_type(const fj_weight *w)
 {
     const fj_dtype *full = fj_nested_full(w->dtype);
     return full ? full : w->dtype;
 }
 
-/* A worker's: a row of values, and one of blocks with scales. */
-static size_t scratch_bytes(const fj_weight *w)
+/* A worker's: a row of values, one of blocks with scales, and rows that the source makes. */
+static size_t scratch_bytes(const fj_weight *from, const fj_weight *w)
 {
-    size_t k = (size_t)fj_shape_cols(&w->shape);
-    return (k * sizeof(float) + k / NESTED_LEN * FULL_BYTES + 63) / 64 * 64;
+    size_t k = (size_t)fj_shape_cols(&w->shape), rows = is_twice_made(from, w) ? PART_ROWS * stride_of(from) : 0;
+    return (k * sizeof(float) + k / NESTED_LEN * FULL_BYTES + rows + 63) / 64 * 64;
 }
 
 /* Blocks of 36 bytes become blocks of 33 and scales. */
@@ -157,16 +164,20 @@ static void make_rows(void *context, int64_t part, int worker)
             n = FJ_MIN((int64_t)PART_ROWS, rows - first), blocks = k / NESTED_LEN;
     size_t stride = stride_of(j->to), from_stride = stride_of(j->from);
     unsigned char *to = j->data + (size_t)first * stride;
+    float *values = (float *)(void *)(j->scratch + (size_t)worker * j->scratch_bytes);
+    unsigned char *whole = (unsigned char *)(values + k), *made = whole + (size_t)blocks * FULL_BYTES;
+    bool is_twice = is_twice_made(j->from, j->to);
     if (!is_in_source(j->from)) {
         const fj_tensor *t = j->from->parts ? j->from->parts[j->expert] : j->from->stored;
-        j->m->source->rows(j->m->source, t, first, n, to);
-        return;
+        j->m->source->rows(j->m->source, t, first, n, is_twice ? made : to);
+        if (!is_twice)
+            return;
     }
-    float *values = (float *)(void *)(j->scratch + (size_t)worker * j->scratch_bytes);
-    unsigned char *whole = (unsigned char *)(values + k);
     const fj_quant *source = fj_quant_of(j->from->dtype), *quant = fj_quant_of(full_type(j->to));
     for (int64_t i = 0; i < n; i++, to += stride) {
-        source->decode(fj_weight_at(j->from, j->expert * rows + first + i, from_stride), values, k);
+        source->decode(is_twice ? made + (size_t)i * from_stride
+                                : fj_weight_at(j->from, j->expert * rows + first + i, from_stride),
+                       values, k);
         quant->encode(values, j->scales ? whole : to, k, NULL);
         if (j->scales)
             take_scales(whole, blocks, to, j->scales + (first + i) * blocks);
@@ -211,7 +222,7 @@ static fj_status fill_weight(fj_model *m, int i, unsigned char *data, unsigned c
     fj_weight *w = &m->weights[i];
     const fj_weight *from = &m->stored[i];
     size_t matrix = stride_of(w) * (size_t)rows_of(w);
-    bool is_nested = is_in_source(from) && fj_nested_full(w->dtype);
+    bool is_nested = from->dtype != w->dtype && fj_nested_full(w->dtype);
     fj_row_form *forms = is_nested ? fj_arena_array(m->arena, (size_t)matrices_of(w), sizeof *forms) : NULL;
     fj_status st = FJ_OK;
     if (is_nested && !forms)
@@ -241,7 +252,7 @@ fj_status fj_model_fill(fj_model *m, fj_pool *pool, fj_err *err)
         if (is_made(m, i)) {
             const fj_weight *w = &m->weights[i];
             total += (stride_of(w) * (size_t)fj_shape_rows(&w->shape) + 63) / 64 * 64;
-            most = FJ_MAX(most, scratch_bytes(w));
+            most = FJ_MAX(most, scratch_bytes(&m->stored[i], w));
         }
     fj_status st = fj_buffer_open(&m->made, total, "the quantized weights", err);
     unsigned char *scratch = st ? NULL : malloc(most * (size_t)fj_pool_threads(pool) + 1);
@@ -254,4 +265,54 @@ fj_status fj_model_fill(fj_model *m, fj_pool *pool, fj_err *err)
         }
     free(scratch);
     return st;
+}
+
+/* ---- a matrix at a time --------------------------------------------------------------------------------------------------------- */
+
+bool fj_weight_comes_late(const fj_model *m, const fj_weight *w)
+{
+    return m->makes_late && is_made(m, (int)(w - m->weights));
+}
+
+const fj_weight *fj_weight_source(const fj_model *m, const fj_weight *w)
+{
+    return fj_weight_comes_late(m, w) ? &m->stored[w - m->weights] : w;
+}
+
+fj_status fj_model_reserve(fj_model *m, fj_err *err)
+{
+    size_t total = 0, page = 4096;
+    if (!m->stored || m->made.data)
+        return FJ_OK;
+    for (int pass = 0; pass < 2; pass++) {
+        fj_status st = pass ? fj_buffer_reserve(&m->made, total, "addresses of the weights", err) : FJ_OK;
+        if (st)
+            return st;
+        total = 0;
+        for (int i = 0; i < m->n_weights; i++) {
+            fj_weight *w = &m->weights[i];
+            if (!is_made(m, i))
+                continue;
+            fj_assert(!is_in_source(&m->stored[i]) && w->dtype == m->stored[i].dtype);
+            if (pass)
+                w->data = m->made.data + total;
+            total += (stride_of(w) * (size_t)fj_shape_rows(&w->shape) + page - 1) / page * page;
+        }
+    }
+    m->makes_late = true;
+    return FJ_OK;
+}
+
+void fj_model_make(const fj_model *m, const fj_weight *w, int64_t expert, fj_pool *pool)
+{
+    size_t offset = (size_t)((uintptr_t)w->data - (uintptr_t)m->made.data);
+    if (!fj_weight_comes_late(m, w) || offset >= m->made.size)
+        return;
+    int64_t first = FJ_MAX(expert, 0), end = expert < 0 ? matrices_of(w) : expert + 1;
+    size_t matrix = stride_of(w) * (size_t)rows_of(w);
+    for (int64_t e = first; e < end; e++) {
+        job j = { .m = m, .from = fj_weight_source(m, w), .to = w, .expert = e };
+        j.data = m->made.data + offset + (size_t)e * matrix;
+        fj_pool_run(pool, make_rows, &j, fj_blocks(rows_of(w), PART_ROWS));
+    }
 }

@@ -32,7 +32,8 @@ struct fj_model {
     const uint8_t   *allowed;     /* (n_layers, n_experts) flags: which experts may be taken; NULL: all */
     bool            *is_streamed; /* of each weight: its pages come and go; NULL: none's */
     fj_buffer        packed;      /* repacked weights, when they are */
-    fj_buffer        made;        /* those that fj_model_fill made */
+    fj_buffer        made;        /* those that fj_model_fill made, or room for those that fj_model_make makes */
+    bool             makes_late;  /* the latter: after fj_model_reserve */
 };
 
 /* Gives every tensor of the source its role and checks every shape against the configuration. A missing tensor, an extra one and a
@@ -76,6 +77,12 @@ int fj_model_quantize(fj_model *m, const fj_dtype *dtype, bool is_nested, fj_err
  * nothing for a model that has all its numbers. */
 fj_status fj_model_fill(fj_model *m, fj_pool *pool, fj_err *err);
 
+/* In place of fj_model_fill, for a model that is larger than memory: weights whose numbers the source makes have addresses and no memory.
+ * fj_model_make makes one (of expert e; all of it: -1), fj_model_give_back lets it go; others it leaves alone. Not behind
+ * fj_model_quantize. FJ_ERR_MEMORY. */
+fj_status fj_model_reserve(fj_model *m, fj_err *err);
+void      fj_model_make(const fj_model *m, const fj_weight *w, int64_t expert, fj_pool *pool);
+
 /* Copies every quantized matrix into the kernels' order and gives the mapped pages back, tensor by tensor. FJ_ERR_MEMORY leaves the
  * model as it was. No bit of a result changes. */
 fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err);
@@ -89,7 +96,7 @@ fj_status fj_model_fit(fj_model *m, size_t bytes, bool repacks, fj_pool *pool, f
 size_t fj_model_least_bytes(const fj_model *m);
 size_t fj_model_streamed_bytes(const fj_model *m);
 
-/* The mapped pages of a weight may leave memory. */
+/* The mapped pages of a weight may leave memory, and what fj_model_make made. */
 void fj_model_give_back(const fj_model *m, const fj_weight *w);
 
 /* Bytes of the weights: as they lie in the file, and as fj_model_repack would hold them (those that it does not touch included). */

@@ -86,22 +86,32 @@ static void tell_source(const fj_model *m, const fj_weight *w, void (*tell)(cons
         tell(m->source, w->stored);
 }
 
-void fj_model_give_back(const fj_model *m, const fj_weight *w)
+static void let_go(const fj_model *m, const fj_weight *w, const void *data)
 {
+    size_t offset = (size_t)((uintptr_t)data - (uintptr_t)m->made.data);
     if (m->source)
-        tell_source(m, w, m->source->give_back);
+        tell_source(m, fj_weight_source(m, w), m->source->give_back);
+    if (fj_weight_comes_late(m, w) && offset < m->made.size)
+        fj_buffer_drop(&m->made, offset, row_bytes(w) * (size_t)fj_shape_rows(&w->shape));
 }
 
-/* Bytes in the file; of a weight that was copied at opening none. */
+void fj_model_give_back(const fj_model *m, const fj_weight *w)
+{
+    let_go(m, w, w->data);
+}
+
+/* Bytes in the file, or that are made when they are read; of a weight that was copied at opening none. */
 static size_t mapped_bytes(const fj_model *m, const fj_weight *w)
 {
-    bool is_copy = w->stored && !w->parts && m->naming == FJ_NAMING_HF && w->data != w->stored->data;
+    bool is_copy = w->stored && !w->parts && m->naming == FJ_NAMING_HF && w->data != w->stored->data &&
+                   !fj_weight_comes_late(m, w);
     return is_copy ? 0 : row_bytes(w) * (size_t)fj_shape_rows(&w->shape);
 }
 
 static bool is_streamable(const fj_model *m, const fj_weight *w)
 {
-    return w->shape.rank > 1 && (w->parts || (w->stored && w->data == w->stored->data)) && mapped_bytes(m, w) > 0;
+    bool is_mapped = w->parts || (w->stored && w->data == w->stored->data);
+    return w->shape.rank > 1 && (is_mapped || fj_weight_comes_late(m, w)) && mapped_bytes(m, w) > 0;
 }
 
 static size_t padded(size_t bytes)
@@ -122,7 +132,8 @@ static size_t private_bytes(const fj_model *m, int i, bool repacks)
         return 0;
     if (repacks && is_packable(w))
         return padded(packed_bytes(w));
-    return m->is_streamed && is_streamable(m, w) ? padded(mapped_bytes(m, w)) : 0;
+    bool is_copied = (m->is_streamed && is_streamable(m, w)) || fj_weight_comes_late(m, w);
+    return is_copied ? padded(mapped_bytes(m, w)) : 0;
 }
 
 static void copy_matrix(void *context, int64_t part, int worker)
@@ -146,7 +157,9 @@ static fj_status make_private(fj_model *m, bool repacks, fj_pool *pool, fj_err *
         job j = { w, m->packed.data + at };
         if (!bytes)
             continue;
-        tell_source(m, w, m->source->will_need);
+        const void *data = w->data;
+        tell_source(m, fj_weight_source(m, w), m->source->will_need);
+        fj_model_make(m, w, -1, pool);
         if (repacks && is_packable(w)) {
             fj_pool_run(pool, pack_tile, &j, tiles_of(w) * matrices_of(w));
             w->packed = j.to;
@@ -156,7 +169,7 @@ static fj_status make_private(fj_model *m, bool repacks, fj_pool *pool, fj_err *
             w->data = j.to;
         }
         at += bytes;
-        fj_model_give_back(m, w);
+        let_go(m, w, data);
         if (!w->packed)
             w->parts = NULL;
     }
@@ -170,10 +183,16 @@ fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err)
 
 /* ---- a limit -------------------------------------------------------------------------------------------------------------------------- */
 
-/* Rows of the table are looked up; it is not read through, unless it is the head. */
+/* Rows of the table are looked up; it is not read through, unless it is the head, or made. */
 static bool is_table(const fj_model *m, const fj_weight *w)
 {
-    return w->role == &fj_role_token_embd && fj_model_head(m) != w;
+    return w->role == &fj_role_token_embd && fj_model_head(m) != w && !fj_weight_comes_late(m, w);
+}
+
+/* Of a weight while it is read; of one that is made, with what it is made from. */
+static size_t read_bytes(const fj_model *m, const fj_weight *w)
+{
+    return mapped_bytes(m, w) * (fj_weight_comes_late(m, w) ? 2 : 1);
 }
 
 static size_t sum_of(const fj_model *m, const fj_role *const *roles, int n, int layer)
@@ -181,7 +200,7 @@ static size_t sum_of(const fj_model *m, const fj_role *const *roles, int n, int 
     size_t sum = 0;
     for (int i = 0; i < n; i++) {
         const fj_weight *w = fj_model_weight(m, roles[i], layer, false);
-        sum += w ? mapped_bytes(m, w) : 0;
+        sum += w ? read_bytes(m, w) : 0;
     }
     return sum;
 }
@@ -194,7 +213,7 @@ static size_t largest_node(const fj_model *m)
     };
     size_t most = 0;
     for (int i = 0; i < m->n_weights; i++)
-        most = FJ_MAX(most, mapped_bytes(m, &m->weights[i]));
+        most = FJ_MAX(most, read_bytes(m, &m->weights[i]));
     for (int layer = 0; layer < m->hp.n_layers; layer++)
         most = FJ_MAX(most, FJ_MAX(sum_of(m, qkv, 3, layer), sum_of(m, gate_up, 2, layer)));
     return most;

@@ -5,7 +5,7 @@
 
 #include "models/model.h"
 
-/* Reads ahead for the next nodes of a pass, gives back what a node has read. */
+/* Reads ahead for the next nodes of a pass, makes what the next node reads where it is made, gives back what a node has read. */
 typedef struct fj_stream {
     const fj_model *m;
     fj_watch        watch; /* for fj_run; context is this struct, which must not move */

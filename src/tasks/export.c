@@ -258,7 +258,7 @@ static fj_status write_side_files(const fj_bundle *b, const char *folder, fj_err
 }
 
 fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows, const fj_dtype *dtype,
-                       const char *folder, fj_err *err)
+                       const char *folder, fj_pool *pool, fj_err *err)
 {
     size_t n = 0, at = 0;
     fj_safetensors_writer *w = NULL;
@@ -275,7 +275,9 @@ fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_expo
         st = fj_safetensors_create(path, list, n, NULL, &w, err);
     for (int i = 0; !st && i < m->n_weights; i++)
         if (fj_model_hf_count(m, &m->weights[i])) {
+            fj_model_make(m, &m->weights[i], -1, pool);
             st = write_weight(w, m, &m->weights[i], rows, list[at].dtype, err);
+            fj_model_give_back(m, &m->weights[i]);
             at += (size_t)fj_model_hf_count(m, &m->weights[i]);
         }
     if (!st) {

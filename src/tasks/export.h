@@ -23,9 +23,10 @@ void fj_export_merged_rows(void *context, const fj_weight *w, int64_t row0, int6
 
 /* model.safetensors, config.json, generation_config.json and the tokenizer's files (copied from a folder, made from a GGUF file's
  * vocabulary when the bundle has its tokenizer). dtype: type of all
- * matrices (F32, F16, BF16); NULL: as they are stored, quantized ones as BF16. */
+ * matrices (F32, F16, BF16); NULL: as they are stored, quantized ones as BF16. pool: for weights that
+ * are made one at a time (fj_model_reserve). */
 fj_status fj_export_hf(const fj_model *m, const fj_bundle *bundle, const fj_export_rows *rows, const fj_dtype *dtype, const char *folder,
-                       fj_err *err);
+                       fj_pool *pool, fj_err *err);
 
 /* One line of what a GGUF export did with a tensor. */
 typedef struct fj_export_line {

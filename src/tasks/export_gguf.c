@@ -392,6 +392,8 @@ static fj_status write_targets(fj_gguf_writer *w, const fj_model *m, const fj_ex
     for (int i = 0; i < n; i++) {
         const target *t = &targets[i];
         double rms = 0;
+        if (t->w)
+            fj_model_make(m, t->w, -1, pool);
         fj_status st = !t->w                  ? fj_gguf_add(w, t->made, list[i].bytes, err)
                        : t->w->shape.rank > 1 ? write_matrix(w, t, rows, pool, &rms, err)
                                               : write_vector(w, t, rows, err);

@@ -112,7 +112,7 @@ TEST(a_folder_that_went_through_gguf_has_the_same_bits)
         opened original = open_path(test_golden(cases[i]));
         to_gguf(&original, NULL, gguf, NULL, NULL);
         opened between = open_path(gguf);
-        CHECK_OK(fj_export_hf(between.m, between.bundle, &stored, NULL, folder, &err));
+        CHECK_OK(fj_export_hf(between.m, between.bundle, &stored, NULL, folder, NULL, &err));
         opened back = open_path(folder);
         check_same_tensors(original.bundle->source, back.bundle->source);
         CHECK(original.m->hp.window == back.m->hp.window && original.m->hp.rope_kind == back.m->hp.rope_kind);

@@ -74,24 +74,27 @@ static fj_status room_beside(const fj_opened *o, const fj_fit *fit, const fj_ses
 fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *session, fj_err *err)
 {
     static const int64_t chunks[] = { 512, 64, 8 };
-    size_t left = 0, beside = 0, least = fj_model_least_bytes(o->model);
+    size_t left = 0, beside = 0;
     uint64_t limit;
     char text[4][24];
     if (!fit->limit) {
-        if (fit->repacks)
+        fj_status filled = fj_model_fill(o->model, fit->pool, err);
+        if (!filled && fit->repacks)
             fj_opened_repack(o, fit->pool, fit->log);
-        return FJ_OK;
+        return filled;
     }
     if (!fj_text_bytes(fj_text_of(fit->limit), &limit)) {
         (void)fj_fail(err, FJ_ERR_USAGE, "--max-memory: '%s' is not a size", fit->limit);
         return fj_hint(err, "800M, 2G or 1.5GiB, for example");
     }
-    for (size_t i = 0; i < FJ_LEN(chunks) && left < least; i++) {
+    fj_status st = fj_model_reserve(o->model, err);
+    size_t least = st ? 0 : fj_model_least_bytes(o->model);
+    for (size_t i = 0; !st && i < FJ_LEN(chunks) && left < least; i++) {
         session->chunk = chunks[i];
-        fj_status st = room_beside(o, fit, session, limit, &left, &beside, err);
-        if (st)
-            return st;
+        st = room_beside(o, fit, session, limit, &left, &beside, err);
     }
+    if (st)
+        return st;
     if (left < least || fj_peak_resident_bytes() > limit) {
         (void)fj_fail(err, FJ_ERR_MEMORY,
                       "--max-memory: %s do not hold the program (%s), the context (%s)%s%s%s and one matrix",
@@ -100,7 +103,7 @@ fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *se
                       fit->beside ? fj_format_bytes(fit->beside, text[3]) : "", fit->beside ? ")" : "");
         return fj_hint(err, "a shorter context (-c) takes less");
     }
-    fj_status st = fj_model_fit(o->model, left, fit->repacks, fit->pool, err);
+    st = fj_model_fit(o->model, left, fit->repacks, fit->pool, err);
     size_t streamed = fj_model_streamed_bytes(o->model);
     if (!st && streamed)
         fj_note(fit->log, "%s of %s weights do not fit and are read from the file each time",

@@ -15,7 +15,7 @@ typedef struct fj_opened {
 } fj_opened;
 
 /* what: FJ_OPEN_… of hub.h; weights are always opened. adapter: a PEFT folder, may be NULL. *out is empty after a failure.
- * pool: makes the weights that the files have in another form; NULL: the caller does so (fj_model_fill) before he reads them. */
+ * pool: makes the weights that the files have in another form; NULL: the caller does so (fj_model_fill, fj_model_reserve, fj_opened_fit). */
 fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_pool *pool, fj_opened *out, fj_err *err);
 
 /* Puts the weights in the kernels' order; where there is no room they stay as they lie in the file, and a note says so. */

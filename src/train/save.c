@@ -115,5 +115,5 @@ fj_status fj_save_model(const fj_model *m, const fj_trainer *t, const fj_bundle 
                         fj_err *err)
 {
     fj_export_rows rows = { trained_rows, (void *)(uintptr_t)t };
-    return fj_export_hf(m, bundle, &rows, NULL, folder, err);
+    return fj_export_hf(m, bundle, &rows, NULL, folder, NULL, err);
 }

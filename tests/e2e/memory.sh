@@ -3,7 +3,7 @@
 # Models larger than the memory that they may use: the same tokens as without a limit, the peak below it, and what cannot be done.
 set -eu
 . "$ROOT/tests/e2e/says"
-for tool in mixture peak; do
+for tool in mixture grok_release peak; do
     cc -std=c17 -D_DEFAULT_SOURCE -O1 -o $tool "$ROOT/tests/e2e/$tool.c"
 done
 ./mixture bf16 256 1024 6 8 2000 # 80 MB of weights, 74 of them experts
@@ -25,6 +25,19 @@ for case in bf16:45 bf16:60 q8.gguf:40; do
     grep -q 'do not fit and are read from the file each time' err || { cat err; exit 1; }
     [ "$(answer $model "--max-memory ${limit}M --no-repack -t 1")" = "$wanted" ]
 done
+# weights that are made when they are read: a release whose matrices are int8 and turned, 76 MB as bf16
+./grok_release grok 256 1024 6 8 2000
+wanted=$(answer grok '') free=$(cat most)
+[ "$(answer grok '--max-memory 50M')" = "$wanted" ] && [ "$(cat most)" -lt 50000000 ] && [ "$free" -gt 90000000 ] ||
+    { echo "grok: other tokens, or the peak is $(cat most), free $free"; exit 1; }
+grep -q 'do not fit and are read from the file each time' err
+[ "$(answer grok '--max-memory 70M --no-repack -t 1')" = "$wanted" ] && [ "$(cat most)" -lt 70000000 ]
+for out in q4.gguf folder; do
+    case $out in *.gguf) how='--type Q4_K_M' ;; *) how='--format hf' ;; esac
+    ./peak most "$FORJA" export grok $out $how -q >/dev/null
+    [ "$(cat most)" -lt 50000000 ] || { echo "grok to $out: the peak is $(cat most)"; exit 1; }
+done
+[ "$(answer folder '')" = "$(answer grok '')" ]
 # a draft model is counted
 plain=$(answer bf16 '') && [ "$(answer bf16 '--max-memory 95M --draft q8.gguf --draft-p-min 0')" = "$plain" ]
 [ "$(cat most)" -lt 95000000 ] && grep -q 'do not fit and are read' err && grep -q '"draft_n": [1-9]' out
