@@ -62,29 +62,29 @@ static int panel_rows(int64_t left, int max_rows)
 
 /* All k of one panel against tiles [tile0, tile1). */
 static void panel_by_tiles(fj_form form, fj_tile_fn *fn, const uint8_t *x, size_t x_bytes, const uint8_t *tiles,
-                           int64_t tile0, int64_t tile1, int64_t n, int64_t n_blocks, fj_tile_work work)
+                           int64_t tile0, int64_t tile1, int64_t n, int64_t n_blocks, fj_tile_work *work)
 {
     fj_word panel[FJ_PANEL_WORDS];
     int64_t capacity = FJ_PANEL_WORDS /
-                       (work.rows * FJ_PANEL_ROW_WORDS); /* blocks: 384, 192, 96, 48 or 32, whole super-blocks */
+                       (work->rows * FJ_PANEL_ROW_WORDS); /* blocks: 384, 192, 96, 48 or 32, whole super-blocks */
     size_t tile_bytes = fj_tile_size(form, n_blocks * FJ_BLOCK);
-    float *y = work.y;
-    work.panel = panel;
-    work.book = form.book;
-    work.first_block = 0;
+    float *y = work->y;
+    work->panel = panel;
+    work->book = form.book;
+    work->first_block = 0;
     do {
-        work.n_blocks = n_blocks - work.first_block < capacity ? n_blocks - work.first_block : capacity;
-        fill_panel(form, panel, x + (size_t)work.first_block * sizeof(fj_q8_block), x_bytes, work.m, work.rows,
-                   work.n_blocks);
+        work->n_blocks = n_blocks - work->first_block < capacity ? n_blocks - work->first_block : capacity;
+        fill_panel(form, panel, x + (size_t)work->first_block * sizeof(fj_q8_block), x_bytes, work->m, work->rows,
+                   work->n_blocks);
         for (int64_t t = tile0; t < tile1; t++) {
             int64_t col = t * FJ_TILE_ROWS;
-            work.y = y + col;
-            work.n = n - col < FJ_TILE_ROWS ? (int)(n - col) : FJ_TILE_ROWS;
-            work.tile = tiles + (size_t)t * tile_bytes;
-            fn(&work);
+            work->y = y + col;
+            work->n = n - col < FJ_TILE_ROWS ? (int)(n - col) : FJ_TILE_ROWS;
+            work->tile = tiles + (size_t)t * tile_bytes;
+            fn(work);
         }
-        work.first_block += work.n_blocks;
-    } while (work.first_block < n_blocks);
+        work->first_block += work->n_blocks;
+    } while (work->first_block < n_blocks);
 }
 
 void fj_gemm_q_tiles(fj_form form, fj_tile_fn *fn, int max_rows, float *y, int64_t ldy, const void *x, size_t x_bytes,
@@ -100,7 +100,7 @@ void fj_gemm_q_tiles(fj_form form, fj_tile_fn *fn, int max_rows, float *y, int64
             fj_tile_work work = { .y = y + i * ldy, .ldy = ldy, .rows = panel_rows(m - i, max_rows) };
             work.m = m - i < work.rows ? (int)(m - i) : work.rows;
             panel_by_tiles(form, fn, (const uint8_t *)x + (size_t)i * x_bytes, x_bytes, tiles, tile0, tile1, n,
-                           k / FJ_BLOCK, work);
+                           k / FJ_BLOCK, &work);
             i += work.m;
         }
     }
