@@ -9,6 +9,7 @@ static void init_ref(fj_kernels *k)
 {
     k->name = "ref";
     fj_kernels_init_gemm_ref(k);
+    fj_kernels_init_keys_ref(k);
     fj_kernels_init_rows_ref(k);
     fj_kernels_init_convert_ref(k);
     fj_kernels_init_optimizer_ref(k);
@@ -45,6 +46,7 @@ static void init_avx512(fj_kernels *k)
     if (k->cpu & FJ_CPU_BF16) {
         fj_kernels_init_gemm_dot_bf16_avx512(k);
         fj_kernels_init_gemm_rows_bf16_avx512(k);
+        fj_kernels_init_keys_bf16_avx512(k);
     }
 }
 #elif defined(__aarch64__)
@@ -66,6 +68,7 @@ static void init_neon(fj_kernels *k)
     if (k->cpu & FJ_CPU_BF16) {
         fj_kernels_init_gemm_dot_bf16_neon(k);
         fj_kernels_init_gemm_rows_bf16_neon(k);
+        fj_kernels_init_keys_bf16_neon(k);
     }
 }
 #endif

@@ -54,6 +54,8 @@ int fj_pack_index(const fj_dtype *dtype); /* -1 when there is no packing */
 enum { FJ_DECODE_TYPES = FJ_PACK_TYPES + 2 };  /* every quantized type; those with a packing have its index here too */
 int fj_decode_index(const fj_dtype *dtype);    /* -1 for types that are not quantized */
 
+enum { FJ_KEY_COLUMNS = 64 }; /* of a tile of keys that pack_keys_… writes */
+
 typedef struct fj_kernels {
     unsigned    cpu;  /* features in use */
     const char *name; /* "ref", "avx2", "avx512", "neon" */
@@ -78,6 +80,17 @@ typedef struct fj_kernels {
     void (*pack_pairs_bf16)(uint16_t *dst, const uint16_t *b, int64_t ldb, int64_t p, int64_t n);
     void (*gemm_pairs_bf16)(float *c, int64_t ldc, const uint16_t *a, int64_t lda, const uint16_t *b_pairs, int64_t m, int64_t n,
                             int64_t p, bool add);
+
+    /* ---- attention in bf16 by gemm_pairs_bf16: rounded to nearest even, what is below 1.2e-38 may be 0; absent values are 0.
+     * Only levels with the BF16 feature have more than ref's ------------------------------------------------------------- */
+    /* n (at most FJ_KEY_COLUMNS) rows of d values, less those of `less`, as columns: [ceil(d/2)][FJ_KEY_COLUMNS][2] */
+    void (*pack_keys_f16)(uint16_t *dst, const uint16_t *k, int64_t ldk, const float *less, int64_t n, int64_t d);
+    void (*pack_keys_f32)(uint16_t *dst, const float *k, int64_t ldk, const float *less, int64_t n, int64_t d);
+    /* n rows of d values: [ceil(n/2)][d][2] */
+    void (*pack_values_f16)(uint16_t *dst, const uint16_t *v, int64_t ldv, int64_t n, int64_t d);
+    void (*pack_values_f32)(uint16_t *dst, const float *v, int64_t ldv, int64_t n, int64_t d);
+    /* exp_row whose results are rounded; the sum, exp_row's, is of what they were before */
+    float (*exp_row_bf16)(uint16_t *y, const float *x, float scale, float max, int64_t n);
 
     /* ---- int8 -------------------------------------------------------------------------------------------------------- */
     void (*quantize_row_q8)(const float *x, fj_q8_block *out, int64_t k);

@@ -42,6 +42,7 @@ enum {
 
 /* ref: the oracle; fills every row. */
 void fj_kernels_init_gemm_ref(fj_kernels *k);
+void fj_kernels_init_keys_ref(fj_kernels *k);
 void fj_kernels_init_rows_ref(fj_kernels *k);
 void fj_kernels_init_convert_ref(fj_kernels *k);
 void fj_kernels_init_optimizer_ref(fj_kernels *k);
@@ -72,6 +73,7 @@ void fj_kernels_init_quant_vnni_avx512(fj_kernels *k);
 /* The rows that FJ_CPU_BF16 makes faster (VDPBF16PS). */
 void fj_kernels_init_gemm_dot_bf16_avx512(fj_kernels *k);
 void fj_kernels_init_gemm_rows_bf16_avx512(fj_kernels *k);
+void fj_kernels_init_keys_bf16_avx512(fj_kernels *k);
 
 /* arm64 */
 void fj_kernels_init_gemm_dot_neon(fj_kernels *k);
@@ -88,5 +90,6 @@ void fj_kernels_init_quant_dotprod_neon(fj_kernels *k);
 void fj_kernels_init_quant_i8mm_neon(fj_kernels *k);
 void fj_kernels_init_gemm_dot_bf16_neon(fj_kernels *k);
 void fj_kernels_init_gemm_rows_bf16_neon(fj_kernels *k);
+void fj_kernels_init_keys_bf16_neon(fj_kernels *k);
 
 #endif

@@ -13,6 +13,7 @@ TEST(every_level_fills_every_row_of_the_float_table)
         CHECK(k->f16_to_f32_row && k->bf16_to_f32_row && k->f32_to_f16_row && k->f32_to_bf16_row);
         CHECK(k->rms_norm_row && k->rms_norm_grad_row && k->add_row && k->axpy_row && k->scale_row && k->mul_row);
         CHECK(k->silu_mul_row && k->silu_mul_grad_row && k->rope_head && k->max_row && k->exp_row && k->dot_row);
+        CHECK(k->pack_keys_f16 && k->pack_keys_f32 && k->pack_values_f16 && k->pack_values_f32 && k->exp_row_bf16);
         CHECK(k->sum_squares_row && k->adamw_row);
     }
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Softmax attention of a few queries over keys in tiles of FJ_TILE_ROWS at absolute positions, in order; the score matrix never
- * exists whole. A query's bits depend on it and its keys alone, not on which queries are worked on beside it.
- * Source: Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022 (FlashAttention, the tiling). */
+ * exists whole. FJ_CHUNK_TILES tiles make a chunk, with a maximum, a denominator and sums of its own; the chunks are then added up in
+ * order, so that several threads may share the keys of one query. A query's bits depend on it and its keys alone, neither on which
+ * queries are worked on beside it nor on who worked on a chunk.
+ * Source: Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022 (FlashAttention, the tiling); Dao et al. 2023 (Flash-Decoding). */
 #ifndef FJ_OPS_ATTEND_H
 #define FJ_OPS_ATTEND_H
 
@@ -42,6 +44,8 @@ static inline int64_t fj_head_step(const fj_attention_shape *s)
 /* A copy in the arena, slopes too. */
 fj_attention_shape *fj_attention_shape_copy(fj_arena *arena, const fj_attention_shape *s);
 
+enum { FJ_CHUNK_TILES = 4 };
+
 /* Where the keys of one tile lie: rows of d values, ldk and ldv apart (in values, those of the last block included). */
 typedef struct fj_key_tile {
     const void *k, *v;
@@ -59,6 +63,7 @@ typedef struct fj_attend {
     const fj_dtype *k_type, *v_type; /* of keys and values; rows of what is not f32 lie end to end. NULL: f32 */
     fj_key_tile (*tile)(const void *context, int64_t index);
     const void  *context;
+    bool         bf16;     /* products in bf16 with f32 sums, for processors that have them; lse too is then of rounded scores */
 } fj_attend;
 
 /* First and one past the last key of tile `index` that query i sees, as indices in the tile; empty when first >= end. */
@@ -72,10 +77,17 @@ bool fj_attend_sees(const fj_attend *a, int64_t index);
 float fj_attend_scores(const fj_run *run, const fj_attend *a, int64_t i, int64_t index, int64_t first, int64_t n, float *row,
                        float *slope);
 
-/* First tile that any of the queries sees, and one past the last. */
+/* First tile that any of the queries sees, and one past the last; the same of chunks. */
 void fj_attend_tiles(const fj_attend *a, int64_t *first, int64_t *end);
+void fj_attend_chunks(const fj_attend *a, int64_t *first, int64_t *end);
 
+/* All chunks; n <= FJ_TILE_ROWS. */
 size_t fj_attend_scratch(int64_t d);
-void   fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch); /* n <= FJ_TILE_ROWS */
+void   fj_attend_run(const fj_run *run, const fj_attend *a, void *scratch);
+
+/* The same in two steps: one chunk at a time, each to fj_part_values(n, d) floats; then n_parts of them, end to end and in order. */
+int64_t fj_part_values(int64_t n, int64_t d);
+void    fj_attend_part(const fj_run *run, const fj_attend *a, int64_t chunk, float *part, void *scratch);
+void    fj_attend_parts(const fj_run *run, const fj_attend *a, const float *parts, int64_t n_parts, void *scratch);
 
 #endif

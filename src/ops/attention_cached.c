@@ -6,9 +6,10 @@
  * cache_store   in: k (N,G*d), v (N,G*d), tiles, tables, cache   extra: cached; an effect, no output */
 #include <string.h>
 
+#include "base/cpu.h"
 #include "ops/graph.h"
 
-enum { T = FJ_TILE_ROWS };
+enum { T = FJ_TILE_ROWS, FEW_TILES = 4 };
 
 typedef struct cached {
     const fj_attention_shape *shape;
@@ -127,12 +128,6 @@ static fj_status infer(fj_node *node, fj_err *err)
     return FJ_OK;
 }
 
-static int64_t parts(const fj_run *run, const fj_node *node, int phase)
-{
-    (void)phase;
-    return run->n_tiles * shape_of(node)->n_heads;
-}
-
 static fj_key_tile page_tile(const void *context, int64_t index)
 {
     const cache_view *c = context;
@@ -141,46 +136,138 @@ static fj_key_tile page_tile(const void *context, int64_t index)
                           fj_cache_row_values(l->k, l->d_head), fj_cache_row_values(l->v, l->d_head) };
 }
 
+static bool is_bf16(const fj_run *run, const fj_cache_layout *l)
+{
+    return run->fast && run->k->cpu & FJ_CPU_BF16 && l->k != &fj_f32 && l->v != &fj_f32;
+}
+
+/* A tile of one row takes the query heads of a key head together, so that the keys are read once. */
+static bool is_single(const fj_attention_shape *s, const fj_tile *t)
+{
+    return t->n_rows == 1 && s->n_heads / s->n_kv_heads <= T;
+}
+
+/* Queries of a tile: of one head, or of all heads of a key head; keys wants a view of the cache. */
+static fj_attend queries(const fj_run *run, const fj_node *node, const fj_tile *t, int64_t part, cache_view *keys)
+{
+    const fj_attention_shape *s = shape_of(node);
+    bool single = is_single(s, t);
+    int64_t h = s->n_heads, d = s->d_head, head = single ? fj_first_head(s, part) : part;
+    int64_t first = (t->row0 * h + head) * d, step = single ? fj_head_step(s) * d : h * d;
+    *keys = view_of(node, t, 2);
+    keys->head = fj_key_head(s, head);
+    return (fj_attend){ .q = (const float *)node->in[0]->data + first,
+                        .out = (float *)node->out[0]->data + first,
+                        .ldq = step,
+                        .ldo = step,
+                        .n = single ? h / s->n_kv_heads : t->n_rows,
+                        .pos0 = t->pos0,
+                        .pos_step = single ? 0 : 1,
+                        .head = head,
+                        .head_step = single ? fj_head_step(s) : 0,
+                        .shape = s,
+                        .k_type = keys->of->layout.k,
+                        .v_type = keys->of->layout.v,
+                        .tile = page_tile,
+                        .context = keys,
+                        .bf16 = is_bf16(run, &keys->of->layout) };
+}
+
+/* ---- a pass of few tiles: the chunks of those with one row are parts of their own, which a second phase adds up ---------- */
+
+/* Room for the parts of this many tiles. */
+static int64_t most_shared(const fj_node *node)
+{
+    return FJ_MIN(FEW_TILES, node->in[1]->shape.dim[0]);
+}
+
+static int64_t most_chunks(const fj_node *node)
+{
+    return fj_blocks(fj_cols(node->in[2]), FJ_CHUNK_TILES);
+}
+
+static size_t workspace(const fj_node *node, const fj_run *run)
+{
+    (void)run;
+    const fj_attention_shape *s = shape_of(node);
+    return (size_t)(most_shared(node) * most_chunks(node) * fj_part_values(s->n_heads, s->d_head)) * sizeof(float);
+}
+
 static size_t scratch(const fj_node *node, const fj_run *run)
 {
     (void)run;
     return fj_attend_scratch(shape_of(node)->d_head);
 }
 
-/* A tile of one row takes the query heads of a key head together, so that the keys are read once. */
+/* Chunks of a tile that are worked on apart: 1 for all together. */
+static int64_t n_chunks(const fj_run *run, const fj_node *node, const fj_tile *t)
+{
+    int64_t first, end;
+    if (run->n_tiles > most_shared(node) || !is_single(shape_of(node), t))
+        return 1;
+    const fj_attend a = { .n = 1, .pos0 = t->pos0, .shape = shape_of(node) };
+    fj_attend_chunks(&a, &first, &end);
+    return end - first;
+}
+
+static int64_t n_groups(const fj_node *node, const fj_tile *t)
+{
+    return is_single(shape_of(node), t) ? shape_of(node)->n_kv_heads : shape_of(node)->n_heads;
+}
+
+static int phases(const fj_run *run, const fj_node *node)
+{
+    const fj_tile *tiles = node->in[1]->data;
+    for (int64_t i = 0; i < run->n_tiles; i++)
+        if (n_chunks(run, node, &tiles[i]) > 1)
+            return 2;
+    return 1;
+}
+
+/* In the second phase a tile has a part for each group, whether there is something to add up or not. */
+static int64_t tile_parts(const fj_run *run, const fj_node *node, const fj_tile *t, int phase)
+{
+    return n_groups(node, t) * (phase ? 1 : n_chunks(run, node, t));
+}
+
+static int64_t parts(const fj_run *run, const fj_node *node, int phase)
+{
+    const fj_tile *tiles = node->in[1]->data;
+    int64_t sum = 0;
+    for (int64_t i = 0; i < run->n_tiles; i++)
+        sum += tile_parts(run, node, &tiles[i], phase);
+    return sum;
+}
+
 static void forward(const fj_run *run, const fj_node *node, int phase, int64_t part, int worker)
 {
-    (void)phase;
-    const fj_attention_shape *s = shape_of(node);
-    int64_t h = s->n_heads, d = s->d_head, r = h / s->n_kv_heads, head = part % h, group = fj_key_head(s, head);
-    const fj_tile *t = (const fj_tile *)node->in[1]->data + part / h;
-    bool is_single = t->n_rows == 1 && r <= T;
-    if (is_single && head != fj_first_head(s, group))
+    const fj_tile *tiles = node->in[1]->data, *t = tiles;
+    for (int64_t n = tile_parts(run, node, t, phase); part >= n; n = tile_parts(run, node, t, phase)) {
+        part -= n;
+        t++;
+    }
+    int64_t chunks = n_chunks(run, node, t), group = phase ? part : part / chunks, first, end;
+    cache_view keys;
+    fj_attend a = queries(run, node, t, group, &keys);
+    if (chunks == 1) {
+        if (phase == 0)
+            fj_attend_run(run, &a, fj_scratch(run, worker));
         return;
-    cache_view c = view_of(node, t, 2);
-    c.head = group;
-    int64_t first = (t->row0 * h + head) * d, step = is_single ? fj_head_step(s) * d : h * d;
-    fj_attend a = { .q = (const float *)node->in[0]->data + first,
-                    .out = (float *)node->out[0]->data + first,
-                    .ldq = step,
-                    .ldo = step,
-                    .n = is_single ? r : t->n_rows,
-                    .pos0 = t->pos0,
-                    .pos_step = is_single ? 0 : 1,
-                    .head = head,
-                    .head_step = is_single ? fj_head_step(s) : 0,
-                    .shape = s,
-                    .k_type = c.of->layout.k,
-                    .v_type = c.of->layout.v,
-                    .tile = page_tile,
-                    .context = &c };
-    fj_attend_run(run, &a, fj_scratch(run, worker));
+    }
+    int64_t values = fj_part_values(a.n, a.shape->d_head);
+    float *shared = node->workspace->data;
+    shared += ((t - tiles) * n_groups(node, t) + group) * most_chunks(node) * values;
+    fj_attend_chunks(&a, &first, &end);
+    if (phase == 0)
+        fj_attend_part(run, &a, first + part % chunks, shared + part % chunks * values, fj_scratch(run, worker));
+    else
+        fj_attend_parts(run, &a, shared, chunks, fj_scratch(run, worker));
 }
 
 const fj_op fj_op_attention_cached = {
     .name = "attention_cached",
     .infer = infer,
-    .forward = { .parts = parts, .part = forward, .scratch = scratch },
+    .forward = { phases, parts, forward, workspace, scratch },
     .inplace = 1, /* a part reads its queries before it writes the same places */
 };
 
