@@ -134,7 +134,7 @@ FJ_LEVELS void fj_fit_scales(const fj_runs *runs, int low, int high, fj_lanes *o
     *out = fj_lanes_all(0);
 
     for (int side = 0; side < 2; side++)
-        for (int start = -3; start < 9; start++) {
+        for (int start = -2; start < 9; start += 2) {
             float t = 0.5f * (float)start, reach = side ? (float)high + t : (float)low - t;
             fj_lines lines = { .offset = fj_lanes_all(0) };
             fj_lanes refit, error;
@@ -153,18 +153,24 @@ FJ_LEVELS void fj_fit_scales(const fj_runs *runs, int low, int high, fj_lanes *o
 
 /* Weights as given are sums of squares of any size; a mean of 1 keeps sums of them in range, and a small floor keeps
  * columns without weight from taking arbitrary values. */
-void fj_fit_weights(const float *importance, int n, float *w)
+FJ_LEVELS void fj_fit_weights(const float *importance, int n, float *w)
 {
-    double sum = 0;
-    for (int i = 0; importance && i < n; i++)
-        sum += importance[i] > 0 && importance[i] <= 3e38f ? importance[i] : 0;
+    double sums[FJ_LANES] = { 0 }, sum = 0;
+    for (int i = 0; importance && i < n; i += FJ_LANES)
+        for (int j = 0; j < FJ_LANES; j++) {
+            float t = importance[i + j];
+            sums[j] += (double)(t > 0 && t <= 3e38f ? t : 0);
+        }
+    for (int j = 0; j < FJ_LANES; j++)
+        sum += sums[j];
     for (int i = 0; i < n; i++)
         w[i] = 1;
     if (!(sum > 0))
         return;
+    double unit = n / sum;
     for (int i = 0; i < n; i++) {
-        double weight = importance[i] > 0 && importance[i] <= 3e38f ? importance[i] / sum * n : 0;
-        w[i] = (float)(weight + 1e-5);
+        float t = importance[i];
+        w[i] = (float)((double)(t > 0 && t <= 3e38f ? t : 0) * unit + 1e-5);
     }
 }
 

@@ -55,7 +55,7 @@ void fj_fit_codes(const float *x, int n, fj_line line, int low, int high, uint8_
  * and the block is zeros, as x is then. */
 int fj_fit_unit(const float *src, const float *importance, int n, float reach, float *x, float *w, bool *is_zero);
 
-/* n weights with mean 1 in proportion to importance; all 1 when it is NULL or useless. */
+/* n weights (a multiple of 16) with mean 1 in proportion to importance; all 1 when it is NULL or useless. */
 void fj_fit_weights(const float *importance, int n, float *w);
 
 /* Nearest half of value * 2^exponent, kept from becoming infinite, and from becoming zero when value is not. *as_stored

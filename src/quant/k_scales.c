@@ -8,7 +8,7 @@
 
 #include "quant/quant_internal.h"
 
-const fj_scales_form fj_scales_form_q3_k = { 16, 16, -4, 3, NULL, -32, 31, 4, { 32, 30.5f } };
+const fj_scales_form fj_scales_form_q3_k = { 16, 16, -4, 3, NULL, -32, 31, 2, { 32, 30.5f } };
 const fj_scales_form fj_scales_form_q6_k = { 16, 16, -32, 31, NULL, -128, 127, 4, { 128, 123 } };
 const fj_scales_form fj_scales_form_iq4_xs = { 8, 32, -127, 113, &fj_book_iq4, -32, 31, 2, { 32, 30.5f } };
 
@@ -77,7 +77,7 @@ FJ_LEVELS static void choose(const work *k, choice *c, int reach, fj_lanes *leas
         middle.v[j] = fj_lane_nearest(k->scale.v[j] * per_d.v[j], low, high);
     *least = fj_lanes_all(INFINITY);
 
-    for (int sign = -1; sign <= 1; sign += 2)
+    for (int sign = 1; sign <= 1; sign += 2)
         for (int step = -reach; step <= reach; step++) {
             fj_lanes s, error;
             fj_lines lines;

@@ -42,9 +42,14 @@ FJ_LEVELS static void store_block(const fj_scales *s, uint8_t *block)
         block[AT_SCALES + run % 8] |= (uint8_t)((number & 15) << run / 8 * 4);
         block[AT_SCALES + 8 + run % 4] |= (uint8_t)(number >> 4 << run / 4 * 2);
     }
-    for (int i = 0; i < VALUES; i++) {
-        block[AT_LOW + i / 128 * 32 + i % 32] |= (uint8_t)((s->codes[i] & 3) << i % 128 / 32 * 2);
-        block[i % 32] |= (uint8_t)(s->codes[i] >> 2 << i / 32);
+    for (int half = 0; half < 2; half++) {
+        const uint8_t *q = s->codes + half * 128;
+        uint8_t *low = block + AT_LOW + half * 32;
+        for (int i = 0; i < 32; i++) {
+            low[i] = (uint8_t)((q[i] & 3) | (q[i + 32] & 3) << 2 | (q[i + 64] & 3) << 4 | (q[i + 96] & 3) << 6);
+            int high = q[i] >> 2 | q[i + 32] >> 2 << 1 | q[i + 64] >> 2 << 2 | q[i + 96] >> 2 << 3;
+            block[i] |= (uint8_t)(high << 4 * half);
+        }
     }
 }
 

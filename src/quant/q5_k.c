@@ -41,12 +41,14 @@ FJ_LEVELS static void store_block(const fj_k_lines *lines, uint8_t *block)
     fj_half_store(block + 2, lines->dmin);
     fj_k_scales_pack(lines, block + AT_SCALES);
 
-    for (int run = 0; run < FJ_K_RUNS; run++)
+    for (int pair = 0; pair < FJ_K_RUNS / 2; pair++) {
+        const uint8_t *q = lines->codes + pair * 2 * FJ_K_RUN;
+        uint8_t *low = block + AT_CODES + pair * FJ_K_RUN, *high = block + AT_HIGH;
         for (int i = 0; i < FJ_K_RUN; i++) {
-            int code = lines->codes[run * FJ_K_RUN + i];
-            block[AT_CODES + run / 2 * FJ_K_RUN + i] |= (uint8_t)((code & 15) << run % 2 * 4);
-            block[AT_HIGH + i] |= (uint8_t)(code >> 4 << run);
+            low[i] = (uint8_t)((q[i] & 15) | (q[i + FJ_K_RUN] & 15) << 4);
+            high[i] |= (uint8_t)((q[i] >> 4 | q[i + FJ_K_RUN] >> 4 << 1) << 2 * pair);
         }
+    }
 }
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)

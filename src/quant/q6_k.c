@@ -29,13 +29,15 @@ FJ_LEVELS static void decode(const void *src, float *dst, int64_t n)
 
 FJ_LEVELS static void store_block(const fj_scales *s, uint8_t *block)
 {
-    memset(block, 0, BYTES);
     fj_half_store(block + AT_D, s->d);
     memcpy(block + AT_SCALES, s->scale, RUNS);
-    for (int i = 0; i < VALUES; i++) {
-        int half = i / HALF, at = i % HALF;
-        block[half * 64 + at % 64] |= (uint8_t)((s->codes[i] & 15) << at / 64 * 4);
-        block[AT_HIGH + half * 32 + at % 32] |= (uint8_t)(s->codes[i] >> 4 << at / 32 * 2);
+    for (int half = 0; half < VALUES / HALF; half++) {
+        const uint8_t *q = s->codes + half * HALF;
+        uint8_t *low = block + half * 64, *high = block + AT_HIGH + half * 32;
+        for (int i = 0; i < 64; i++)
+            low[i] = (uint8_t)((q[i] & 15) | (q[i + 64] & 15) << 4);
+        for (int i = 0; i < 32; i++)
+            high[i] = (uint8_t)(q[i] >> 4 | q[i + 32] >> 4 << 2 | q[i + 64] >> 4 << 4 | q[i + 96] >> 4 << 6);
     }
 }
 

@@ -29,6 +29,9 @@ const fj_quant *fj_quant_of(const fj_dtype *dtype);
 /* All, in order of falling bits; NULL at the end. */
 extern const fj_quant *const fj_quants[];
 
+/* error.c: the sums over n values of (value - back)^2 and of value^2 are added to what is there. */
+void fj_quant_add_error(const float *values, const float *back, int64_t n, double *error, double *size);
+
 /* float.c: conversions of single values, exact widening and round-to-nearest-even narrowing. */
 float    fj_f16_to_f32(uint16_t h);
 uint16_t fj_f32_to_f16(float x);

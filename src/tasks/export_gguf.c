@@ -72,26 +72,39 @@ static const float *importance_of(const target *t, int64_t row, int64_t k)
     return t->importance ? t->importance + row / rows * k : NULL;
 }
 
-/* Sums of squares of the differences and of the values: in lanes, which compilers turn into vectors. */
-static void add_error(const float *values, const float *back, int64_t k, double *error, double *size)
+/* Memory of one thread: rows that are encoded in one go, as sixteen blocks are searched at once. */
+typedef struct part_rows {
+    float *values, *back, *importance;
+    int64_t most;
+} part_rows;
+
+static part_rows rows_of_part(const block_job *j)
 {
-    enum { LANES = 8 };
-    double e[LANES] = { 0 }, s[LANES] = { 0 };
-    int64_t c = 0;
-    for (; c + LANES <= k; c += LANES)
-        for (int j = 0; j < LANES; j++) {
-            double x = values[c + j], d = x - back[c + j];
-            e[j] += d * d;
-            s[j] += x * x;
-        }
-    for (; c < k; c++) {
-        e[0] += ((double)values[c] - back[c]) * ((double)values[c] - back[c]);
-        s[0] += (double)values[c] * values[c];
+    enum { VALUES = 16384 };
+    int64_t most = FJ_MAX(1, FJ_MIN(PART_ROWS, VALUES / j->k)), n = most * j->k;
+    float *values = malloc(3 * (size_t)n * sizeof *values);
+    fj_assert(values && "a row of a weight");
+    return (part_rows){ values, values + n, values + 2 * n, most };
+}
+
+static void encode_rows(const block_job *j, const part_rows *p, int64_t first, int64_t n, double *error, double *size)
+{
+    const target *t = j->t;
+    const fj_quant *q = fj_quant_of(t->dtype);
+    unsigned char *blocks = j->bytes + (size_t)first * row_bytes(t->dtype, j->k);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = t->at ? t->at[j->row0 + first + i] : j->row0 + first + i;
+        j->rows->rows(j->rows->context, t->w, row, 1, p->values + i * j->k);
+        if (t->importance)
+            memcpy(p->importance + i * j->k, importance_of(t, row, j->k), (size_t)j->k * sizeof(float));
     }
-    for (int j = 0; j < LANES; j++) {
-        *error += e[j];
-        *size += s[j];
-    }
+    for (int64_t c = 0; t->to_gguf && c < n * j->k; c++)
+        p->values[c] = t->to_gguf(p->values[c]);
+    q->encode(p->values, blocks, n * j->k, t->importance ? p->importance : NULL);
+    if (!j->wants_error)
+        return;
+    q->decode(blocks, p->back, n * j->k);
+    fj_quant_add_error(p->values, p->back, n * j->k, error, size);
 }
 
 static void encode_part(void *context, int64_t part, int worker)
@@ -101,26 +114,16 @@ static void encode_part(void *context, int64_t part, int worker)
     const target *t = j->t;
     size_t stride = row_bytes(t->dtype, j->k);
     int64_t first = part * PART_ROWS, end = FJ_MIN(first + PART_ROWS, j->n);
-    float *values = malloc(2 * (size_t)j->k * sizeof *values);
-    fj_assert(values && "a row of a weight");
-    float *back = values + j->k;
-    const fj_quant *q = fj_quant_of(t->dtype);
-    for (int64_t i = first; i < end; i++) {
-        int64_t row = t->at ? t->at[j->row0 + i] : j->row0 + i;
-        if (t->is_copy) {
-            memcpy(j->bytes + (size_t)i * stride, fj_weight_at(t->w, row, stride), stride);
-            continue;
-        }
-        j->rows->rows(j->rows->context, t->w, row, 1, values);
-        for (int64_t c = 0; t->to_gguf && c < j->k; c++)
-            values[c] = t->to_gguf(values[c]);
-        q->encode(values, j->bytes + (size_t)i * stride, j->k, importance_of(t, row, j->k));
-        if (!j->wants_error)
-            continue;
-        q->decode(j->bytes + (size_t)i * stride, back, j->k);
-        add_error(values, back, j->k, &j->error[part], &j->size[part]);
+    if (t->is_copy) {
+        for (int64_t i = first; i < end; i++)
+            memcpy(j->bytes + (size_t)i * stride, fj_weight_at(t->w, t->at ? t->at[j->row0 + i] : j->row0 + i, stride),
+                   stride);
+        return;
     }
-    free(values);
+    part_rows p = rows_of_part(j);
+    for (int64_t i = first; i < end; i += p.most)
+        encode_rows(j, &p, i, FJ_MIN(p.most, end - i), &j->error[part], &j->size[part]);
+    free(p.values);
 }
 
 static fj_status write_matrix(fj_gguf_writer *out, const target *t, const fj_export_rows *rows, fj_pool *pool,
