@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 MODEL ?=
 
-.PHONY: all build demo test check format san fuzz arm bench families peers install clean
+.PHONY: all build demo test check format san fuzz arm bench families kernels peers install clean
 all: build
 
 build:
@@ -18,8 +18,8 @@ format: ; @sh tools/check_format.sh --fix
 san: ; @sh tools/test.sh san
 fuzz: ; @sh tools/setup.sh test && sh tools/fuzz.sh 600
 arm: ; @sh tools/arm.sh
-bench: build ; @sh tools/bench.sh $(filter families,$(MAKECMDGOALS))
-families: bench # make bench families: each family beside llama's
+bench: build ; @sh tools/bench.sh $(filter families kernels,$(MAKECMDGOALS))
+families kernels: bench # make bench families: each family beside llama's; make bench kernels: products beside the machine's limits
 peers: build ; @sh tools/peers.sh
 
 install: build

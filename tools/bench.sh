@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bench.sh [OPTION...]: forja against llama.cpp and PyTorch + PEFT on this machine (make bench). Options go to bench/bench.py.
 # bench.sh families [OPTION...]: each family beside llama's (make bench families). Options go to bench/families.py.
+# bench.sh kernels [TYPE...]: products of every type of weights beside the machine's limits (make bench kernels).
 # All files are made by forja from the default model (tools/model.sh), so both sides read the same bytes.
 set -eu
 if [ "${1:-}" = families ]; then
@@ -9,6 +10,11 @@ if [ "${1:-}" = families ]; then
     sh tools/build.sh release
     sh tools/build.sh bench bench_random_model
     exec python3 bench/families.py build/release/forja build/bench/bench_random_model build/models/families "$@"
+fi
+if [ "${1:-}" = kernels ]; then
+    shift
+    sh tools/build.sh bench bench_quant_kernels
+    exec build/bench/bench_quant_kernels "$@"
 fi
 python=$(sh tools/venv.sh)
 model=$(sh tools/model.sh)

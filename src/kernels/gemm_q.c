@@ -12,7 +12,7 @@ enum { TILES_CACHED_BYTES = 512 * 1024 };
 
 /* Rows past m are zero: they are computed and not stored. Only the words that the form's kernels read are written. */
 FJ_INLINE void fill(fj_word *panel, const uint8_t *x, size_t x_bytes, int m, const int rows, int64_t n_blocks,
-                    int offset, bool has_offset, bool has_min, bool halves)
+                    int offset, bool has_offset, bool has_min, const bool halves)
 {
     const int stride = rows * FJ_PANEL_ROW_WORDS;
     for (int r = 0; r < m; r++) {
@@ -36,16 +36,15 @@ FJ_INLINE void fill(fj_word *panel, const uint8_t *x, size_t x_bytes, int m, con
 
 static void fill_panel(fj_form f, fj_word *panel, const uint8_t *x, size_t x_bytes, int m, int rows, int64_t n_blocks)
 {
-    const bool halves = fj_has_halves(f);
     if (m < rows)
         memset(panel, 0, (size_t)n_blocks * (size_t)(rows * FJ_PANEL_ROW_WORDS) * sizeof *panel);
     if (fj_has_min(f) && f.offset)
         fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, true, true, false);
-    else if (fj_has_min(f) && halves)
+    else if (fj_has_half_mins(f))
         fill(panel, x, x_bytes, m, rows, n_blocks, 0, false, true, true);
     else if (fj_has_min(f))
         fill(panel, x, x_bytes, m, rows, n_blocks, 0, false, true, false);
-    else if (halves)
+    else if (fj_has_halves(f))
         fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, true, false, true);
     else
         fill(panel, x, x_bytes, m, rows, n_blocks, f.offset, true, false, false);

@@ -27,6 +27,7 @@
  *   scales of blocks   acc = fma(S, d * x, acc)                          block after block
  *   scales of halves   acc = fma(fma(S1, d1, S0 * d0), x, acc)
  *   with minimums      then acc = fma(m, x * sum(q), acc), of the block, or of both halves one after the other
+ * In Q2_K, whose codes times the halves' scales are below 46, S is the sum of those, and d that of the super-block.
  * Products of scales (d*a, m*b) are exact in float, but for INT8's (d/127) and a zero's (-(zero*d)) beyond those of files. */
 #ifndef FJ_KERNELS_TILE_INTERNAL_H
 #define FJ_KERNELS_TILE_INTERNAL_H
@@ -56,7 +57,7 @@ typedef enum fj_sub {
     FJ_SUB_MIN,       /* a u8, then b u8: d*a and -(m*b) */
     FJ_SUB_INT8,      /* a int8 */
     FJ_SUB_HALVES,    /* a int8 of the first half, then of the second */
-    FJ_SUB_NIBBLES,   /* the same, a in the low nibble and b in the high one */
+    FJ_SUB_NIBBLES,   /* of each half: a in the low nibble and b in the high one; codes are multiplied by a before all else */
 } fj_sub;
 
 /* What the bytes of a tile are. Passed by value with constants, so that each kernel folds to its own form. */
@@ -88,7 +89,7 @@ static const fj_form fj_forms[FJ_PACK_TYPES] = {
     [FJ_ROW_Q5_K] = { 5, 0, 8, FJ_TOP_HALF_MIN, FJ_SUB_MIN, 31, NULL },
     [FJ_ROW_Q6_K] = { 6, 32, 8, FJ_TOP_HALF, FJ_SUB_HALVES, 63, NULL },
     [FJ_ROW_Q3_K] = { 3, 4, 8, FJ_TOP_HALF, FJ_SUB_HALVES, 7, NULL },
-    [FJ_ROW_Q2_K] = { 2, 0, 8, FJ_TOP_HALF_MIN, FJ_SUB_NIBBLES, 3, NULL },
+    [FJ_ROW_Q2_K] = { 2, 0, 8, FJ_TOP_HALF_MIN, FJ_SUB_NIBBLES, 45, NULL },
     [FJ_ROW_IQ4_NL] = { 4, 128, 1, FJ_TOP_HALF, FJ_SUB_NONE, 127, fj_levels_iq4 },
     [FJ_ROW_IQ4_XS] = { 4, 128, 8, FJ_TOP_HALF, FJ_SUB_INT8, 127, fj_levels_iq4 },
     [FJ_ROW_MXFP4] = { 4, 128, 1, FJ_TOP_POWER, FJ_SUB_NONE, 12, fj_levels_e2m1 },
@@ -131,7 +132,7 @@ static const fj_form fj_forms[FJ_PACK_TYPES] = {
 #define FJ_GEMM_FN(TYPE, TILE)                                                                                                      \
     static void gemm_##TYPE(float *y, int64_t ldy, const void *x, size_t x_bytes, const void *tiles, int64_t m, int64_t n, int64_t k) \
     {                                                                                                                               \
-        fj_gemm_q_tiles(fj_forms[FJ_ROW_##TYPE], tile_##TILE, MAX_ROWS, y, ldy, x, x_bytes, tiles, m, n, k);                        \
+        fj_gemm_q_tiles(fj_forms[FJ_ROW_##TYPE], tile_##TILE, most_rows(fj_forms[FJ_ROW_##TYPE]), y, ldy, x, x_bytes, tiles, m, n, k);                        \
     }
 #define FJ_GEMM_ROW(TYPE, TILE) k->gemm_q[FJ_ROW_##TYPE] = gemm_##TYPE;
 
@@ -153,9 +154,15 @@ FJ_INLINE bool fj_min_is_negative(fj_form f)
     return f.top == FJ_TOP_HALF_ZERO || f.sub != FJ_SUB_NONE;
 }
 
+/* Whether the halves of a block have sums of their own, and minimums. */
 FJ_INLINE bool fj_has_halves(fj_form f)
 {
-    return f.sub == FJ_SUB_HALVES || f.sub == FJ_SUB_NIBBLES;
+    return f.sub == FJ_SUB_HALVES;
+}
+
+FJ_INLINE bool fj_has_half_mins(fj_form f)
+{
+    return f.sub == FJ_SUB_NIBBLES;
 }
 
 /* Codes or levels that are int8 where VPDPBUSD does not ask for unsigned ones. */

@@ -9,16 +9,6 @@ FJ_INLINE float32x4_t load_halves(const uint8_t *p)
     return from_f16(vreinterpret_u16_u8(vld1_u8(p)));
 }
 
-FJ_INLINE uint8x8_t load_4_bytes(const uint8_t *p)
-{
-    return vreinterpret_u8_u32(vdup_n_u32(fj_load_u32(p)));
-}
-
-FJ_INLINE uint32x4_t load_u8(const uint8_t *p)
-{
-    return vmovl_u16(vget_low_u16(vmovl_u8(load_4_bytes(p))));
-}
-
 FJ_INLINE float32x4_t load_i8(const uint8_t *p)
 {
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u8(load_4_bytes(p))))));
@@ -68,11 +58,8 @@ FJ_INLINE scales load_scales(fj_form f, int q, const uint8_t *top, const uint8_t
     for (int h = 0; h < 2; h++) {
         if (f.sub == FJ_SUB_HALVES)
             s.d[h] = vmulq_f32(s.d[h], load_i8(sub + 16 * h));
-        if (f.sub == FJ_SUB_NIBBLES) {
-            uint32x4_t both = load_u8(sub + 16 * h);
-            s.d[h] = vmulq_f32(s.d[h], vcvtq_f32_u32(vandq_u32(both, vdupq_n_u32(15))));
-            s.min[h] = vmulq_f32(s.min[h], vcvtq_f32_u32(vshrq_n_u32(both, 4)));
-        }
+        if (f.sub == FJ_SUB_NIBBLES)
+            s.min[h] = vmulq_f32(s.min[h], vcvtq_f32_u32(vshrq_n_u32(load_u8(sub + 16 * h), 4)));
     }
     return s;
 }
@@ -95,7 +82,7 @@ FJ_INLINE void add_sums(fj_form f, const int rows, const int quarters, int q, co
         }
 #pragma GCC unroll 2
         for (int h = 0; h < 2; h++) {
-            if (!fj_has_min(f) || h > fj_has_halves(f))
+            if (!fj_has_min(f) || h > fj_has_half_mins(f))
                 break;
             float32x4_t offset = vdupq_n_f32(x[fj_panel_scaled_sum(rows, h, r)].f);
             acc[at] = fj_min_is_negative(f) ? vfmsq_f32(acc[at], s.min[h], offset) : vfmaq_f32(acc[at], s.min[h], offset);
@@ -121,7 +108,7 @@ FJ_INLINE void part_of_tile(fj_form f, const int rows, const int quarters, int f
         const uint8_t *sub = top + fj_top_bytes(f);
         for (int i = 0; i < f.blocks; i++, sub += fj_block_bytes(f), x += rows * FJ_PANEL_ROW_WORDS) {
             int32x4_t sums[2][MOST_SUMS];
-            block_sums(f, rows, quarters, x, sub + fj_sub_bytes(f) + 16 * first, book, sums);
+            block_sums(f, rows, quarters, x, sub, first, book, sums);
 #pragma GCC unroll 4
             for (int q = 0; q < quarters; q++)
                 add_sums(f, rows, quarters, q, x, load_scales(f, first + q, top, sub), sums, acc);

@@ -15,10 +15,10 @@ FJ_INLINE int32x4_t dot4(int32x4_t sum, int8x16_t w, int8x16_t x, int lane)
 
 #include "kernels/arm/quant_sums.h"
 
-FJ_INLINE void block_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *codes,
-                          int8x16_t book, int32x4_t sums[2][MOST_SUMS])
+FJ_INLINE void block_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *sub,
+                          int first_quarter, int8x16_t book, int32x4_t sums[2][MOST_SUMS])
 {
-    dot_sums(f, rows, quarters, x, codes, book, sums);
+    dot_sums(f, rows, quarters, x, sub, first_quarter, book, sums);
 }
 
 #include "kernels/arm/quant_dot_body.h"

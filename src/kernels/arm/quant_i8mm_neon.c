@@ -24,8 +24,8 @@ FJ_INLINE void add_groups(int32x4_t sums[2], int8x16_t x, int8x16_t first, int8x
 }
 
 /* Groups g … g + n of all quarters and rows to sums[quarters * row + quarter]. */
-FJ_INLINE void add_pairs(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *codes,
-                         int8x16_t book, int g, int n, int32x4_t sums[MOST_SUMS])
+FJ_INLINE void add_pairs(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *sub,
+                         int first_quarter, int8x16_t book, int g, int n, int32x4_t sums[MOST_SUMS])
 {
     int32x4_t square[MOST_SUMS];
 #pragma GCC unroll 8
@@ -35,8 +35,8 @@ FJ_INLINE void add_pairs(fj_form f, const int rows, const int quarters, const fj
     for (int end = g + n; g < end; g += 2)
 #pragma GCC unroll 4
         for (int q = 0; q < quarters; q++) {
-            int8x16_t first = codes_of_group(f, codes + 16 * q, g, book);
-            int8x16_t second = codes_of_group(f, codes + 16 * q, g + 1, book);
+            int8x16_t first = codes_of_group(f, sub, first_quarter + q, g, book);
+            int8x16_t second = codes_of_group(f, sub, first_quarter + q, g + 1, book);
 #pragma GCC unroll 2
             for (int r = 0; r < rows; r += 2)
                 add_groups(square + quarters * r + 2 * q, two_rows(x + fj_panel_q(r), g), first, second);
@@ -53,12 +53,12 @@ FJ_INLINE void add_pairs(fj_form f, const int rows, const int quarters, const fj
         }
 }
 
-FJ_INLINE void block_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *codes,
-                          int8x16_t book, int32x4_t sums[2][MOST_SUMS])
+FJ_INLINE void block_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *sub,
+                          int first_quarter, int8x16_t book, int32x4_t sums[2][MOST_SUMS])
 {
     const bool halves = fj_has_halves(f);
     if (rows == 1) {
-        dot_sums(f, rows, quarters, x, codes, book, sums);
+        dot_sums(f, rows, quarters, x, sub, first_quarter, book, sums);
         return;
     }
 #pragma GCC unroll 8
@@ -66,9 +66,9 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const int quarters, const f
         sums[0][i] = start(f, rows, x, 0, i / quarters);
         sums[1][i] = halves ? start(f, rows, x, 1, i / quarters) : vdupq_n_s32(0);
     }
-    add_pairs(f, rows, quarters, x, codes, book, 0, halves ? 4 : 8, sums[0]);
+    add_pairs(f, rows, quarters, x, sub, first_quarter, book, 0, halves ? 4 : 8, sums[0]);
     if (halves)
-        add_pairs(f, rows, quarters, x, codes, book, 4, 4, sums[1]);
+        add_pairs(f, rows, quarters, x, sub, first_quarter, book, 4, 4, sums[1]);
 }
 
 #include "kernels/arm/quant_dot_body.h"

@@ -4,11 +4,29 @@
 #ifndef FJ_KERNELS_ARM_QUANT_SUMS_H
 #define FJ_KERNELS_ARM_QUANT_SUMS_H
 
-enum { MAX_ROWS = 4, MOST_SUMS = 8 }; /* rows of a panel; registers of sums: rows times quarters */
+enum { MOST_SUMS = 8 }; /* registers of sums: rows of a panel times quarters */
 
-/* 4 x 4 codes of group g, or int8 (fj_is_signed); codes: this quarter's 16 bytes of the first plane. */
-FJ_INLINE int8x16_t codes_of_group(fj_form f, const uint8_t *codes, int g, int8x16_t book)
+FJ_INLINE int most_rows(fj_form f)
 {
+    (void)f;
+    return 4;
+}
+
+FJ_INLINE uint8x8_t load_4_bytes(const uint8_t *p)
+{
+    return vreinterpret_u8_u32(vdup_n_u32(fj_load_u32(p)));
+}
+
+FJ_INLINE uint32x4_t load_u8(const uint8_t *p)
+{
+    return vmovl_u16(vget_low_u16(vmovl_u8(load_4_bytes(p))));
+}
+
+/* 4 x 4 codes of group g, or int8 (fj_is_signed), or codes times their scale (Q2_K). sub: where the block begins; quarter: of the
+ * tile's rows. */
+FJ_INLINE int8x16_t codes_of_group(fj_form f, const uint8_t *sub, int quarter, int g, int8x16_t book)
+{
+    const uint8_t *codes = sub + fj_sub_bytes(f) + 16 * quarter;
     uint8x16_t code, high = vdupq_n_u8(0);
     if (f.bits == 8)
         return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes + 64 * g), vdupq_n_u8(0x80)));
@@ -24,6 +42,10 @@ FJ_INLINE int8x16_t codes_of_group(fj_form f, const uint8_t *codes, int g, int8x
         high = vandq_u8(vshlq_u8(vld1q_u8(codes + 256 + 64 * (g >> 2)), vdupq_n_s8((int8_t)(4 - 2 * (g & 3)))),
                         vdupq_n_u8(0x30));
     code = vorrq_u8(code, high);
+    if (f.sub == FJ_SUB_NIBBLES) {
+        uint32x4_t a = vandq_u32(load_u8(sub + g / 4 * 16 + 4 * quarter), vdupq_n_u32(15));
+        code = vmulq_u8(code, vreinterpretq_u8_u32(vmulq_n_u32(a, 0x01010101u)));
+    }
     return f.book ? vqtbl1q_s8(book, code) : vreinterpretq_s8_u8(code);
 }
 
@@ -34,7 +56,7 @@ FJ_INLINE int32x4_t start(fj_form f, const int rows, const fj_word *x, int h, in
 }
 
 /* Sums of `quarters` quarters for each row: sums[0][quarters * row + quarter], and with scales of halves sums[1] of the second. */
-FJ_INLINE void dot_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *codes, int8x16_t book,
+FJ_INLINE void dot_sums(fj_form f, const int rows, const int quarters, const fj_word *x, const uint8_t *sub, int first_quarter, int8x16_t book,
                         int32x4_t sums[2][MOST_SUMS])
 {
     const bool halves = fj_has_halves(f);
@@ -47,8 +69,8 @@ FJ_INLINE void dot_sums(fj_form f, const int rows, const int quarters, const fj_
     for (int p = 0; p < 4; p++)
 #pragma GCC unroll 4
         for (int q = 0; q < quarters; q++) {
-            int8x16_t first = codes_of_group(f, codes + 16 * q, p, book);
-            int8x16_t second = codes_of_group(f, codes + 16 * q, p + 4, book);
+            int8x16_t first = codes_of_group(f, sub, first_quarter + q, p, book);
+            int8x16_t second = codes_of_group(f, sub, first_quarter + q, p + 4, book);
 #pragma GCC unroll 4
             for (int r = 0; r < rows; r++) {
                 const int8_t *row = (const int8_t *)(x + fj_panel_q(r));

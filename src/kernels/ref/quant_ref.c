@@ -35,9 +35,9 @@ FJ_INLINE float add_block(fj_form f, const fj_q8_block *x, const int code[FJ_BLO
         acc = fmaf(fmaf((float)sum[1], scale[1], (float)sum[0] * scale[0]), x->scale, acc);
     else
         acc = fmaf((float)(sum[0] + sum[1]), scale[0] * x->scale, acc);
-    if (fj_has_min(f) && !fj_has_halves(f))
+    if (fj_has_min(f) && !fj_has_half_mins(f))
         return fmaf(min[0], x->scale * (float)(x->sum[0] + x->sum[1]), acc);
-    for (int h = 0; fj_has_min(f) && h < 2; h++)
+    for (int h = 0; fj_has_half_mins(f) && h < 2; h++)
         acc = fmaf(min[h], x->scale * (float)x->sum[h], acc);
     return acc;
 }
@@ -59,6 +59,12 @@ FJ_INLINE void gemm(fj_form f, float *y, int64_t ldy, const uint8_t *x, size_t x
             for (int i = 0; i < FJ_BLOCK; i++)
                 code[i] = fj_code_value(f, (uint8_t)(group[i / 4] >> (8 * (i % 4))));
             fj_block_scales(f, tile, b, r, scale, min);
+            if (f.sub == FJ_SUB_NIBBLES) {
+                const uint8_t *sub = tile + fj_block_at(f, b);
+                scale[0] = fj_top_scale(f, tile + fj_super_at(f, b), r);
+                for (int i = 0; i < FJ_BLOCK; i++)
+                    code[i] *= sub[16 * (i / 16) + r] & 15;
+            }
             for (int64_t i = 0; i < m; i++) {
                 fj_q8_block q8;
                 memcpy(&q8, x + (size_t)i * x_bytes + (size_t)b * sizeof q8, sizeof q8);

@@ -11,6 +11,12 @@
 
 enum { MAX_ROWS = 4 };
 
+FJ_INLINE int most_rows(fj_form f)
+{
+    (void)f;
+    return MAX_ROWS;
+}
+
 FJ_INLINE __m256i load_plane(const uint8_t *p)
 {
     return _mm256_loadu_si256((const __m256i *)p);
@@ -58,10 +64,24 @@ FJ_INLINE int groups_added(fj_form f)
     return fj_has_halves(f) && groups > 4 ? 4 : groups;
 }
 
-/* Exact integer sums of a block for each row: sums[0], and with scales of halves sums[1] of the second. */
-FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes, __m256i book,
+FJ_INLINE __m256i load_u8(const uint8_t *p)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+/* Low nibbles, in both halves of 16 bits of each lane: bytes times them stay bytes. */
+FJ_INLINE __m256i load_nibble_scale(const uint8_t *p)
+{
+    __m256i a = _mm256_and_si256(load_u8(p), _mm256_set1_epi32(15));
+    return _mm256_or_si256(a, _mm256_slli_epi32(a, 16));
+}
+
+/* Exact integer sums of a block for each row: sums[0], and with scales of halves sums[1] of the second. Of rows 8*h…8*h+7
+ * of the tile; sub: where the block begins. */
+FJ_INLINE void block_sums(fj_form f, const int rows, const int h, const fj_word *x, const uint8_t *sub, __m256i book,
                           __m256i sums[2][MAX_ROWS])
 {
+    const uint8_t *codes = sub + fj_sub_bytes(f) + 32 * h;
     const bool halves = fj_has_halves(f), starts = f.offset && !fj_is_signed(f);
     const int groups = groups_added(f);
     const __m256i ones = _mm256_set1_epi16(1);
@@ -78,6 +98,8 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uin
 #pragma GCC unroll 8
         for (int g = first; g < first + groups; g++) {
             __m256i w = codes_of_group(f, codes, g, book), magnitude = fj_is_signed(f) ? _mm256_abs_epi8(w) : w;
+            if (f.sub == FJ_SUB_NIBBLES)
+                magnitude = _mm256_mullo_epi16(w, load_nibble_scale(sub + g / 4 * 16 + 8 * h));
 #pragma GCC unroll 4
             for (int r = 0; r < MAX_ROWS; r++) {
                 if (r >= rows)
@@ -102,11 +124,6 @@ FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uin
 FJ_INLINE __m256 load_f16(const uint8_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
-}
-
-FJ_INLINE __m256i load_u8(const uint8_t *p)
-{
-    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
 
 FJ_INLINE __m256 load_i8(const uint8_t *p)
@@ -157,11 +174,8 @@ FJ_INLINE scales load_scales(fj_form f, const int h, const uint8_t *top, const u
     for (int i = 0; i < 2; i++) {
         if (f.sub == FJ_SUB_HALVES)
             s.d[i] = _mm256_mul_ps(s.d[i], load_i8(sub + 16 * i + 8 * h));
-        if (f.sub == FJ_SUB_NIBBLES) {
-            __m256i both = load_u8(sub + 16 * i + 8 * h);
-            s.d[i] = _mm256_mul_ps(s.d[i], _mm256_cvtepi32_ps(_mm256_and_si256(both, _mm256_set1_epi32(15))));
-            s.min[i] = _mm256_mul_ps(s.min[i], _mm256_cvtepi32_ps(_mm256_srli_epi32(both, 4)));
-        }
+        if (f.sub == FJ_SUB_NIBBLES)
+            s.min[i] = _mm256_mul_ps(s.min[i], _mm256_cvtepi32_ps(_mm256_srli_epi32(load_u8(sub + 16 * i + 8 * h), 4)));
     }
     return s;
 }
@@ -183,7 +197,7 @@ FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *
                          const uint8_t *sub, __m256i book, __m256 acc[MAX_ROWS])
 {
     __m256i sums[2][MAX_ROWS];
-    block_sums(f, rows, x, sub + fj_sub_bytes(f) + 32 * h, book, sums);
+    block_sums(f, rows, h, x, sub, book, sums);
     scales s = load_scales(f, h, top, sub);
 #pragma GCC unroll 4
     for (int r = 0; r < MAX_ROWS; r++) {
@@ -199,7 +213,7 @@ FJ_INLINE void add_block(fj_form f, const int rows, const int h, const fj_word *
     }
     if (fj_has_min(f))
         add_min(f, rows, 0, x, s.min[0], acc);
-    if (fj_has_min(f) && fj_has_halves(f))
+    if (fj_has_half_mins(f))
         add_min(f, rows, 1, x, s.min[1], acc);
 }
 

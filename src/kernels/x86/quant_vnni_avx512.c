@@ -7,7 +7,13 @@
 #include "kernels/kernels_internal.h"
 #include "kernels/tile_internal.h"
 
-enum { OR_OF_AND = 0xf8, MAX_ROWS = 12 }; /* of VPTERNLOG: a | (b & c) */
+enum { OR_OF_AND = 0xf8 }; /* of VPTERNLOG: a | (b & c) */
+
+/* Of a panel. With halves a row takes three registers instead of two, and 12 rows more than there are. */
+FJ_INLINE int most_rows(fj_form f)
+{
+    return fj_has_halves(f) ? 8 : 12;
+}
 
 /* 16 levels as unsigned bytes, in each lane of 16. */
 FJ_INLINE __m512i load_book(const int8_t *book)
@@ -103,39 +109,42 @@ FJ_INLINE scales load_scales(fj_form f, const uint8_t *top, const uint8_t *sub)
     for (int h = 0; h < 2; h++) {
         if (f.sub == FJ_SUB_HALVES)
             s.d[h] = _mm512_mul_ps(s.d[h], load_i8(sub + 16 * h));
-        if (f.sub == FJ_SUB_NIBBLES) {
-            __m512i both = load_u8(sub + 16 * h);
-            s.d[h] = _mm512_mul_ps(s.d[h], _mm512_cvtepi32_ps(_mm512_and_si512(both, _mm512_set1_epi32(15))));
-            s.min[h] = _mm512_mul_ps(s.min[h], _mm512_cvtepi32_ps(_mm512_srli_epi32(both, 4)));
-        }
+        if (f.sub == FJ_SUB_NIBBLES)
+            s.min[h] = _mm512_mul_ps(s.min[h], _mm512_cvtepi32_ps(_mm512_srli_epi32(load_u8(sub + 16 * h), 4)));
     }
     return s;
 }
 
-/* Exact integer sums of a block for each row: sums[0], and with scales of halves sums[1] of the second. */
-FJ_INLINE void block_sums(fj_form f, const int rows, const fj_word *x, const uint8_t *codes, __m512i book,
-                          __m512i sums[2][FJ_PANEL_ROWS])
+/* Low nibbles, in both halves of 16 bits of each lane: bytes times them stay bytes. */
+FJ_INLINE __m512i load_nibble_scale(const uint8_t *p)
 {
-    const bool halves = fj_has_halves(f);
+    __m512i a = _mm512_and_si512(load_u8(p), _mm512_set1_epi32(15));
+    return _mm512_or_si512(a, _mm512_slli_epi32(a, 16));
+}
+
+/* Exact integer sums of the half h, or of a block (h 0), for each row. sub: where the block begins. */
+FJ_INLINE void group_sums(fj_form f, const int rows, const int h, const fj_word *x, const uint8_t *sub, __m512i book,
+                          __m512i sums[FJ_PANEL_ROWS])
+{
+    const uint8_t *codes = sub + fj_sub_bytes(f);
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++) {
         if (r >= rows)
             break;
-        sums[0][r] = f.offset ? _mm512_set1_epi32(x[fj_panel_start(rows, 0, r)].i) : _mm512_setzero_si512();
-        sums[1][r] = halves && f.offset ? _mm512_set1_epi32(x[fj_panel_start(rows, 1, r)].i) : _mm512_setzero_si512();
+        sums[r] = f.offset ? _mm512_set1_epi32(x[fj_panel_start(rows, h, r)].i) : _mm512_setzero_si512();
     }
-#pragma GCC unroll 4
-    for (int p = 0; p < 4; p++) {
-        __m512i first = codes_of_group(f, codes, p, book), second = codes_of_group(f, codes, p + 4, book);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        const int g = fj_has_halves(f) ? 4 * h + i : i / 2 + i % 2 * 4; /* those that share a plane are neighbours */
+        if (fj_has_halves(f) && i >= 4)
+            break;
+        __m512i code = codes_of_group(f, codes, g, book);
+        if (f.sub == FJ_SUB_NIBBLES)
+            code = _mm512_mullo_epi16(code, load_nibble_scale(sub + g / 4 * 16));
 #pragma GCC unroll 12
         for (int r = 0; r < FJ_PANEL_ROWS; r++)
             if (r < rows)
-                sums[0][r] = _mm512_dpbusd_epi32(sums[0][r], first, _mm512_set1_epi32(x[fj_panel_q(r) + p].i));
-#pragma GCC unroll 12
-        for (int r = 0; r < FJ_PANEL_ROWS; r++)
-            if (r < rows)
-                sums[halves][r] = _mm512_dpbusd_epi32(sums[halves][r], second,
-                                                      _mm512_set1_epi32(x[fj_panel_q(r) + p + 4].i));
+                sums[r] = _mm512_dpbusd_epi32(sums[r], code, _mm512_set1_epi32(x[fj_panel_q(r) + g].i));
     }
 }
 
@@ -151,28 +160,38 @@ FJ_INLINE void add_min(fj_form f, const int rows, const int i, const fj_word *x,
     }
 }
 
-/* Adds one block to the accumulators. top: the scales of its super-block; sub: its own. */
+/* Adds one block to the accumulators. top: the scales of its super-block; sub: its own. Halves one after the other: sums of both
+ * and the accumulators of 12 rows are more than there are registers. */
 FJ_INLINE void add_block(fj_form f, const int rows, const fj_word *x, const uint8_t *top, const uint8_t *sub,
                          __m512i book, __m512 acc[FJ_PANEL_ROWS])
 {
-    __m512i sums[2][FJ_PANEL_ROWS];
-    block_sums(f, rows, x, sub + fj_sub_bytes(f), book, sums);
+    __m512i sums[FJ_PANEL_ROWS];
+    __m512 part[FJ_PANEL_ROWS];
     scales s = load_scales(f, top, sub);
+    group_sums(f, rows, 0, x, sub, book, sums);
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++) {
         if (r >= rows)
             break;
-        __m512 scale = _mm512_set1_ps(x[fj_panel_scale(rows, r)].f), sum = _mm512_cvtepi32_ps(sums[0][r]);
-        if (fj_has_halves(f)) {
-            __m512 part = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[1][r]), s.d[1], _mm512_mul_ps(sum, s.d[0]));
-            acc[r] = _mm512_fmadd_ps(part, scale, acc[r]);
-        } else {
+        __m512 scale = _mm512_set1_ps(x[fj_panel_scale(rows, r)].f), sum = _mm512_cvtepi32_ps(sums[r]);
+        if (fj_has_halves(f))
+            part[r] = _mm512_mul_ps(sum, s.d[0]);
+        else
             acc[r] = _mm512_fmadd_ps(sum, _mm512_mul_ps(s.d[0], scale), acc[r]);
+    }
+    if (fj_has_halves(f)) {
+        group_sums(f, rows, 1, x, sub, book, sums);
+#pragma GCC unroll 12
+        for (int r = 0; r < FJ_PANEL_ROWS; r++) {
+            if (r >= rows)
+                break;
+            part[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r]), s.d[1], part[r]);
+            acc[r] = _mm512_fmadd_ps(part[r], _mm512_set1_ps(x[fj_panel_scale(rows, r)].f), acc[r]);
         }
     }
     if (fj_has_min(f))
         add_min(f, rows, 0, x, s.min[0], acc);
-    if (fj_has_min(f) && fj_has_halves(f))
+    if (fj_has_half_mins(f))
         add_min(f, rows, 1, x, s.min[1], acc);
 }
 
@@ -181,8 +200,6 @@ FJ_INLINE void tile_rows(fj_form f, const int rows, const fj_tile_work *work)
     const __mmask16 cols = (__mmask16)((1u << work->n) - 1);
     const __m512i book = f.book ? load_book(work->book) : _mm512_setzero_si512();
     const fj_word *x = work->panel;
-    const int ahead =
-        2048; /* bytes: the hardware's own prefetch ends with each page. Into L2: the misses of L1 are busy */
     const uint8_t *top = work->tile + fj_super_at(f, work->first_block);
     __m512 acc[FJ_PANEL_ROWS];
 #pragma GCC unroll 12
@@ -192,12 +209,8 @@ FJ_INLINE void tile_rows(fj_form f, const int rows, const fj_tile_work *work)
                                                           : _mm512_setzero_ps();
     for (int64_t b = 0; b < work->n_blocks; b += f.blocks, top += fj_super_bytes(f)) {
         const uint8_t *sub = top + fj_top_bytes(f);
-        for (int i = 0; i < f.blocks; i++, sub += fj_block_bytes(f), x += rows * FJ_PANEL_ROW_WORDS) {
-            if (rows <= 4)
-                for (int line = 0; line < fj_block_bytes(f); line += 64)
-                    _mm_prefetch((const char *)sub + ahead + line, _MM_HINT_T1);
+        for (int i = 0; i < f.blocks; i++, sub += fj_block_bytes(f), x += rows * FJ_PANEL_ROW_WORDS)
             add_block(f, rows, x, top, sub, book, acc);
-        }
     }
 #pragma GCC unroll 12
     for (int r = 0; r < FJ_PANEL_ROWS; r++)
@@ -211,8 +224,12 @@ FJ_INLINE void tile(fj_form f, const fj_tile_work *work)
     case 1: tile_rows(f, 1, work); break;
     case 2: tile_rows(f, 2, work); break;
     case 4: tile_rows(f, 4, work); break;
-    case 8: tile_rows(f, 8, work); break;
-    default: tile_rows(f, 12, work); break;
+    case 8:
+        if (most_rows(f) != 8) {
+            tile_rows(f, 8, work);
+            break;
+        } /* fall through */
+    default: tile_rows(f, most_rows(f), work); break;
     }
 }
 
