@@ -20,7 +20,7 @@ TEXTS = {"en": HERE.parent / "examples/texts/en.txt", "es": HERE.parent / "examp
 FORJA, MODEL, WORK = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 WINDOWS = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 TYPES = {"Q8_0": 7, "Q6_K": 18, "Q5_K_M": 17, "Q5_K_S": 16, "Q5_1": 9, "Q5_0": 8, "Q4_K_M": 15, "Q4_K_S": 14, "IQ4_NL": 25, "IQ4_XS": 30,
-         "Q4_0": 2, "Q3_K_L": 13, "Q3_K_M": 12, "Q3_K_S": 11, "Q2_K": 10}
+         "Q4_1": 3, "Q4_0": 2, "Q3_K_L": 13, "Q3_K_M": 12, "Q3_K_S": 11, "Q2_K": 10}
 N_CTX = 512
 
 

@@ -99,6 +99,22 @@ FJ_LEVELS void fj_book_codes(const float *x, int n, float scale, const fj_book *
     }
 }
 
+/* Levels lie dense around zero, so that large values bear most of the error, and much depends on those. KL divergence of IQ4_NL for
+ * SmolLM2-135M, on an English and a Spanish text of 1275 tokens each: 0.134 and 0.298 with weights of 1, 0.177 and 0.291 with squares
+ * (ggml's), 0.133 and 0.276 with a half of each, 0.125 and 0.267 with a quarter of squares. */
+FJ_LEVELS void fj_book_weigh(const fj_lanes *x, int n, fj_lanes *w)
+{
+    fj_lanes part = fj_lanes_all(0);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < FJ_LANES; j++)
+            part.v[j] += x[i].v[j] * x[i].v[j];
+    for (int j = 0; j < FJ_LANES; j++)
+        part.v[j] = part.v[j] > 1e-20f ? 0.25f * (float)n / part.v[j] : 0.0f;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < FJ_LANES; j++)
+            w[i].v[j] = 0.75f + part.v[j] * x[i].v[j] * x[i].v[j];
+}
+
 /* Starts: the value of largest size on the lowest level and on the highest, or around there. */
 FJ_LEVELS void fj_book_scales(const fj_runs *runs, const fj_book *book, fj_lanes *out)
 {

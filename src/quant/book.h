@@ -24,6 +24,9 @@ void fj_book_sums(const fj_runs *runs, const fj_lanes *scale, const fj_book *boo
 /* The index of the nearest level of each of n values that lie one behind the other. */
 void fj_book_codes(const float *x, int n, float scale, const fj_book *book, uint8_t *codes);
 
+/* Weights w of mean 1 for runs whose columns are all alike: a quarter of them in proportion to the squares of the values. */
+void fj_book_weigh(const fj_lanes *x, int n, fj_lanes *w);
+
 /* Scales of low error, of either sign: the book is not symmetric. */
 void fj_book_scales(const fj_runs *runs, const fj_book *book, fj_lanes *out);
 

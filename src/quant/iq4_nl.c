@@ -29,6 +29,8 @@ static void encode_blocks(const float *src, const float *importance, int n, uint
     fj_lanes scale;
     uint8_t codes[BLOCK];
     fj_fit_blocks_take(&b, src, importance, n, 127);
+    if (!importance)
+        fj_book_weigh(b.turned, BLOCK, b.weights);
     fj_book_scales(&b.runs, &fj_book_iq4, &scale);
     for (int i = 0; i < n; i++, block += BYTES) {
         float d;

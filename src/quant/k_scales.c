@@ -190,6 +190,8 @@ static void take(work *k, const float *src, const float *importance)
     }
     fj_fit_turn(k->x[0], k->n_blocks * f->n_runs, f->run, k->turned);
     fj_fit_turn(w[0], k->n_blocks * f->n_runs, f->run, k->weights);
+    if (f->book && !importance)
+        fj_book_weigh(k->turned, f->run, k->weights);
     k->runs = (fj_runs){ k->turned, k->weights, f->run };
 }
 
