@@ -28,8 +28,9 @@ static const fj_option options[] = {
     { "KEY=VALUE", NULL, FJ_OPT_REST, offsetof(settings, overrides), NULL, "keys that replace the YAML's", 0, 0, 0 },
     { "method", "NAME", FJ_OPT_TEXT, offsetof(settings, method), "run", "what is done with the model", 0, 0, 0,
       "run|lora|freeze|full|full_bf16" },
-    { "bits", "N", FJ_OPT_INT, offsetof(settings, bits), NULL, "as if its weights had 32, 16, 8, 6, 5, 4, 3 or 2 bits",
-      2, 32, 0 },
+    { "bits", "N", FJ_OPT_INT, offsetof(settings, bits), NULL,
+      "as if its weights had 32, 16, 8, 6, 5, 4, 3 or 2 bits; with lora what quantization_bit makes of them", 2, 32,
+      0 },
     { "type", "NAME", FJ_OPT_TEXT, offsetof(settings, type), NULL,
       "as if it were of this type; forja quantize --help lists them", 0, 0, 0 },
     { "batch", "N", FJ_OPT_INT, offsetof(settings, batch), "1", "rows at once", 1, 1 << 16, 0 },
@@ -142,6 +143,24 @@ static fj_status open_planned(const fj_call *call, const fj_recipe *recipe, plan
     return st;
 }
 
+/* Whether quantization_bit makes these bits: those of a GGUF file else. */
+static bool is_quantized_to_tune(const char *method, int64_t bits)
+{
+    return !strcmp(method, "lora") && bits != FJ_NOT_GIVEN && bits < 16;
+}
+
+/* The layers of what was opened, or, where they are quantized already, of the model as if it had 16 bits. */
+static fj_status quantize(planned *p, int64_t bits, fj_err *err)
+{
+    int n = 0;
+    fj_status st = fj_plan_quantize(p->model, bits, &n, err);
+    if (st || n)
+        return st;
+    fj_model_free(p->model);
+    p->model = NULL;
+    return fj_plan_quantized_model(p->config, bits, &p->model, err);
+}
+
 static void close_planned(planned *p)
 {
     fj_model_free(p->model);
@@ -246,7 +265,9 @@ static fj_status plan_cell(const fj_call *call, const planned *p, size_t width, 
     *out = (fj_plan){ 0 };
     if (!strncmp(method, "full", 4) && widths[width].bits < 16)
         return FJ_OK;
-    fj_status st = fj_plan_model(p->config, fj_recipe_by_name(widths[width].recipe), &m, err);
+    fj_status st = is_quantized_to_tune(method, widths[width].bits)
+                       ? fj_plan_quantized_model(p->config, widths[width].bits, &m, err)
+                       : fj_plan_model(p->config, fj_recipe_by_name(widths[width].recipe), &m, err);
     if (!st)
         st = plan_model(call, m, method, out, err);
     fj_model_free(m);
@@ -282,6 +303,8 @@ static fj_status print_table(const fj_call *call, const planned *p, fj_err *err)
         st = fj_print_json(fj_json_share(rows), 0, err);
     } else if (!st) {
         fj_table_print(&t, fj_wants_color(1), &text);
+        fj_str_add_text(&text,
+                        "lora below 16 bits: INT8, Q6_K, Q5_K, NF4, Q3_K and IQ2_XS, as quantization_bit makes them\n");
         (void)fputs(text.data ? text.data : "", stdout);
     }
     fj_json_free(rows);
@@ -324,9 +347,12 @@ static fj_status run(const fj_call *call, fj_err *err)
     if (s->overrides.n)
         return fj_fail(err, FJ_ERR_USAGE, "plan: '%.100s' is one argument too many: keys go with a run's YAML",
                        s->overrides.items[0]);
+    bool is_tuned = !s->table && !s->type && is_quantized_to_tune(s->method, s->bits);
     fj_status st = find_recipe(s, &recipe, err);
     if (!st)
-        st = open_planned(call, recipe, &p, err);
+        st = open_planned(call, is_tuned ? NULL : recipe, &p, err);
+    if (!st && is_tuned)
+        st = quantize(&p, s->bits, err);
     if (!st && s->table) {
         st = print_table(call, &p, err);
     } else if (!st) {

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "train/freeze.h"
+#include "train/run.h"
 
 /* Sums up. Of what the plan counts only an adapter may have been touched yet (so many bytes), so the rest of what is resident now is the
  * process. */
@@ -114,6 +115,22 @@ fj_status fj_plan_model(const fj_json *config, const fj_recipe *recipe, fj_model
             w->dtype = fj_recipe_type(recipe, &about);
     }
     return st;
+}
+
+fj_status fj_plan_quantize(fj_model *m, int64_t bits, int *n, fj_err *err)
+{
+    const fj_dtype *type = fj_train_quantized_type(bits, "nf4");
+    if (!type)
+        return fj_fail(err, FJ_ERR_USAGE, "to tune a model in %lld bits: wanted 8, 6, 5, 4, 3 or 2", (long long)bits);
+    *n = fj_model_quantize(m, type, true, err);
+    return *n < 0 ? err->status : FJ_OK;
+}
+
+fj_status fj_plan_quantized_model(const fj_json *config, int64_t bits, fj_model **out, fj_err *err)
+{
+    int n;
+    fj_status st = fj_plan_model(config, fj_recipe_by_name("BF16"), out, err);
+    return st ? st : fj_plan_quantize(*out, bits, &n, err);
 }
 
 fj_status fj_plan_check(const fj_plan *p, const char *advice, fj_err *err)

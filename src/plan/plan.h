@@ -41,6 +41,11 @@ fj_status fj_plan_generating(const fj_model *m, const fj_session_settings *s, bo
 /* A model of this configuration with the types that a recipe gives its weights, without data (see fj_model_describe). */
 fj_status fj_plan_model(const fj_json *config, const fj_recipe *recipe, fj_model **out, fj_err *err);
 
+/* The same in 16 bits, whose layers `quantization_bit: bits` then quantizes (8, 6, 5, 4 as NF4 with coded scales, 3, 2); and what it does
+ * with a model's weights: *n matrices become so, none where they are quantized already. */
+fj_status fj_plan_quantized_model(const fj_json *config, int64_t bits, fj_model **out, fj_err *err);
+fj_status fj_plan_quantize(fj_model *m, int64_t bits, int *n, fj_err *err);
+
 /* FJ_OK when the peak fits what this machine has left; else FJ_ERR_MEMORY with the numbers and a hint that begins with `advice`. */
 fj_status fj_plan_check(const fj_plan *p, const char *advice, fj_err *err);
 

@@ -3,6 +3,7 @@
 
 #include "models/tiny_test.h"
 #include "plan/plan.h"
+#include "quant/nf4.h"
 
 static fj_trainer_settings training(int64_t length, bool checkpointing)
 {
@@ -72,6 +73,34 @@ TEST(a_described_model_plans_as_the_opened_one)
     CHECK(fj_model_bytes(described) < fj_model_bytes(opened) / 3);
     fj_model_free(opened);
     fj_model_free(described);
+    tiny_close(&t);
+}
+
+/* What training makes of a 16-bit folder, and not what quantize makes of it. */
+TEST(a_model_that_is_tuned_in_few_bits_has_the_rows_of_quantization_bit)
+{
+    static const struct {
+        int64_t bits;
+        const fj_dtype *type;
+    } cases[] = { { 8, &fj_int8 },       { 6, &fj_q6_k }, { 5, &fj_q5_k },
+                  { 4, &fj_nf4_nested }, { 3, &fj_q3_k }, { 2, &fj_iq2_xs } };
+    fj_err err = { 0 };
+    tiny t;
+    fj_model *m = NULL;
+    int n = 0;
+    tiny_open(&t, "{\"hidden_size\": 256}", FJ_NAMING_HF, &fj_bf16);
+    for (size_t i = 0; i < FJ_LEN(cases); i++) {
+        CHECK_OK(fj_plan_quantized_model(t.source.config, cases[i].bits, &m, &err));
+        CHECK(fj_model_weight(m, &fj_role_attn_q, 0, false)->dtype == cases[i].type);
+        CHECK(fj_model_weight(m, &fj_role_token_embd, -1, false)->dtype == &fj_bf16);
+        CHECK_OK(fj_plan_quantize(m, cases[i].bits, &n, &err));
+        CHECK(n == 0); /* they are already */
+        fj_model_free(m);
+    }
+    CHECK_OK(fj_model_open(&t.source, &m, &err));
+    CHECK(fj_plan_quantize(m, 7, &n, &err) == FJ_ERR_USAGE);
+    CHECK_TEXT(err.message, "to tune a model in 7 bits: wanted 8, 6, 5, 4, 3 or 2");
+    fj_model_free(m);
     tiny_close(&t);
 }
 

@@ -25,9 +25,9 @@ const fj_plan_way fj_plan_ways[] = {
     { "freeze_16", "freeze, 16 bits", "freeze", "BF16", NULL, { 20, 40, 80, 200, 160 } },
     { "galore_16", "GaLore, 16 bits", NULL, "BF16", "comes with use_galore", { 16, 32, 64, 160, 120 } },
     { "lora_16", "LoRA, 16 bits", "lora", "BF16", NULL, { 16, 32, 64, 160, 120 } },
-    { "qlora_8", "QLoRA, 8 bits", "lora", "Q8_0", NULL, { 10, 20, 40, 80, 60 } },
-    { "qlora_4", "QLoRA, 4 bits", "lora", "Q4_K_M", NULL, { 6, 12, 24, 48, 30 } },
-    { "qlora_2", "QLoRA, 2 bits", "lora", "Q2_K", NULL, { 4, 8, 16, 24, 18 } },
+    { "qlora_8", "QLoRA, 8 bits", "lora", "INT8", NULL, { 10, 20, 40, 80, 60 }, 8 },
+    { "qlora_4", "QLoRA, 4 bits", "lora", "NF4", NULL, { 6, 12, 24, 48, 30 }, 4 },
+    { "qlora_2", "QLoRA, 2 bits", "lora", "IQ2_XS", NULL, { 4, 8, 16, 24, 18 }, 2 },
     { "adamw_8bit", "full, 8-bit AdamW", NULL, "BF16", "comes with optim: adamw_8bit" },
     { "lomo", "full, LOMO", NULL, "BF16", "comes with optim: lomo" },
     { 0 },
@@ -45,7 +45,8 @@ fj_status fj_plan_cell(const fj_json *config, const fj_plan_way *way, const fj_p
         return FJ_OK;
     wanted.method = way->method;
     wanted.bf16 = true;
-    fj_status st = fj_plan_model(config, fj_recipe_by_name(way->type), &m, err);
+    fj_status st = way->bits ? fj_plan_quantized_model(config, way->bits, &m, err)
+                             : fj_plan_model(config, fj_recipe_by_name(way->type), &m, err);
     if (!st)
         st = fj_plan_method(m, &wanted, n_threads, k, out, err);
     fj_model_free(m);

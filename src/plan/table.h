@@ -20,9 +20,10 @@ typedef struct fj_plan_way {
     const char *name;   /* for JSON: "qlora_4" */
     const char *title;
     const char *method; /* as fj_plan_wanted has it; NULL: not built yet, `later` says what it waits for */
-    const char *type;   /* the recipe of the weights that are read */
+    const char *type;   /* the recipe of the weights that are read, or what `bits` makes of them */
     const char *later;
     int guide[FJ_PLAN_SIZES]; /* the guide's estimates, GB; 0: it has none */
+    int bits;                 /* quantization_bit of a folder of 16 bits; 0: none */
 } fj_plan_way;
 extern const fj_plan_way fj_plan_ways[]; /* name NULL at the end */
 

@@ -64,7 +64,8 @@ TEST(the_memory_table_grows_with_bits_and_with_size)
 }
 
 /* The guide's cells hold, "maximum, can be improved", but where they are below the weights alone: 30B in 16 bits is 65 GB of 32.5 billion
- * parameters, and Q2_K has 2.6 bits where the guide counts 2. */
+ * parameters, and IQ2_XS has 2.3 bits, the table and the head 16,
+ * where the guide counts 2 for all. */
 TEST(forjas_plans_keep_within_the_guides_estimates)
 {
     static const struct {

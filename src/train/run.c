@@ -63,26 +63,31 @@ static fj_status choose_weights(fj_train_run *r, fj_err *err)
                      : fj_fail(err, FJ_ERR_MEMORY, "no memory for a choice of weights");
 }
 
+const fj_dtype *fj_train_quantized_type(int64_t bits, const char *four)
+{
+    const struct {
+        int64_t bits;
+        const fj_dtype *type;
+    } types[] = { { 8, &fj_int8 }, { 6, &fj_q6_k },  { 5, &fj_q5_k }, { 4, fj_dtype_by_name(four) },
+                  { 3, &fj_q3_k }, { 2, &fj_iq2_xs } };
+    for (size_t i = 0; i < FJ_LEN(types); i++)
+        if (types[i].bits == bits)
+            return types[i].type;
+    return NULL;
+}
+
 /* quantization_bit: weights of 16 or 32 bits become fewer. They are counted so from here on, and made when the run begins. */
 static fj_status quantize(fj_train_run *r, fj_log *log, fj_err *err)
 {
     const fj_train_config *c = &r->config;
-    const struct {
-        int64_t bits;
-        const fj_dtype *type;
-    } types[] = { { 8, &fj_int8 }, { 6, &fj_q6_k },  { 5, &fj_q5_k }, { 4, fj_dtype_by_name(c->quantization_type) },
-                  { 3, &fj_q3_k }, { 2, &fj_iq2_xs } };
-    for (size_t i = 0; i < FJ_LEN(types); i++) {
-        if (types[i].bits != c->quantization_bit)
-            continue;
-        int n = fj_model_quantize(r->opened.model, types[i].type, c->double_quantization, err);
-        if (n < 0)
-            return err->status;
-        if (n)
-            fj_note(log, "%d matrices of the layers become %s", n, types[i].type->name);
-        else
-            fj_note(log, "quantization_bit: %s is quantized already and taken as it is", c->model_name_or_path);
-    }
+    const fj_dtype *type = fj_train_quantized_type(c->quantization_bit, c->quantization_type);
+    int n = type ? fj_model_quantize(r->opened.model, type, c->double_quantization, err) : 0;
+    if (n < 0)
+        return err->status;
+    if (n)
+        fj_note(log, "%d matrices of the layers become %s", n, type->name);
+    else if (type)
+        fj_note(log, "quantization_bit: %s is quantized already and taken as it is", c->model_name_or_path);
     return FJ_OK;
 }
 

@@ -33,6 +33,9 @@ fj_status fj_train_run_open(const char *path, const char *const *overrides, size
                             fj_err *err);
 void fj_train_run_close(fj_train_run *r); /* accepts a zeroed one */
 
+/* The type that quantization_bit makes of the layers' matrices, four: that of 4 bits (quantization_type). NULL: not one of 8, 6, 5, 4, 3, 2. */
+const fj_dtype *fj_train_quantized_type(int64_t bits, const char *four);
+
 /* The learning rate of a step (from 0). */
 double fj_train_run_rate(const fj_train_run *r, int64_t step);
 

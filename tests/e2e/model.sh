@@ -35,11 +35,14 @@ against_plan() { # what, keys...
     planned=$(number peak <out)
     says 0 '' train run.yaml "$@" -q
     used=$(number peak_bytes <trained/metrics.jsonl)
-    awk -v p="$planned" -v u="$used" -v what="$what" 'BEGIN {
+    is_near "$what"
+}
+is_near() { # what: $planned and $used
+    awk -v p="$planned" -v u="$used" -v what="$1" 'BEGIN {
         off = u - p; if (off < 0) off = -off
         allowed = 0.05 * p > 25165824 ? 0.05 * p : 25165824
         printf "%-32s planned %6.1f MB, used %6.1f MB\n", what, p / 1e6, u / 1e6
-        exit !(off <= allowed) }' || fail "$what: not what was planned"
+        exit !(off <= allowed) }' || fail "$1: not what was planned"
 }
 against_plan "lora, Q4_1, 96 tokens"
 against_plan "lora, Q4_1, 320 tokens" dataset=long.jsonl
@@ -54,6 +57,9 @@ against_plan "full, pure bf16, 96 tokens" model_name_or_path=f32.gguf finetuning
 against_plan "full, F32, 96, all kept" model_name_or_path=f32.gguf finetuning_type=full disable_gradient_checkpointing=true max_steps=1
 for bits in 8 4 3 2; do
     against_plan "lora, BF16 to $bits bits" model_name_or_path=folder quantization_bit=$bits
+    says 0 '' plan folder --method lora --bits $bits --length 96 --json
+    planned=$(number peak <out)
+    is_near "the same without its YAML"
 done
 
 for threads in 1 2 3; do
