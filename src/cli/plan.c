@@ -11,11 +11,12 @@
 #include "cli/print.h"
 #include "formats/formats.h"
 #include "hub/catalogue.h"
+#include "tasks/opened.h"
 #include "train/run.h"
 
 typedef struct settings {
     fj_common common;
-    const char *model, *method, *type;
+    const char *model, *method, *type, *max_memory;
     fj_list overrides;
     int64_t bits, batch, length, rank;
     bool keep_activations, bf16, no_repack, table;
@@ -42,6 +43,8 @@ static const fj_option options[] = {
     { "bf16", NULL, FJ_OPT_FLAG, offsetof(settings, bf16), NULL, "train with 16-bit products", 0, 0, 0 },
     { "no-repack", NULL, FJ_OPT_FLAG, offsetof(settings, no_repack), NULL, "run with weights as they lie in the file",
       0, 0, 0 },
+    { "max-memory", "SIZE", FJ_OPT_TEXT, offsetof(settings, max_memory), NULL,
+      "what run keeps of the weights, and reads from the file each time, with this limit (2G, 800M)", 0, 0, 0 },
     { "table", NULL, FJ_OPT_FLAG, offsetof(settings, table), NULL,
       "every method at every width, side by side; without MODEL the guide's hardware table beside forja's plans", 0, 0,
       0 },
@@ -182,6 +185,14 @@ static fj_status plan_model(const fj_call *call, const fj_model *m, const char *
                               .no_repack = s->no_repack,
                               .k_type = fj_cache_type(s->cache.k),
                               .v_type = fj_cache_type(s->cache.v) };
+    if (s->max_memory && !strcmp(method, "run")) {
+        fj_fit fit = { s->max_memory, !s->no_repack, call->rt->pool, &call->rt->kernels, call->rt->log, 0 };
+        fj_session_settings session = fj_plan_session(&wanted);
+        fj_status st = fj_fit_room(m, &fit, &session, &wanted.most, err);
+        wanted.chunk = session.chunk;
+        if (st)
+            return st;
+    }
     return fj_plan_method(m, &wanted, fj_pool_threads(call->rt->pool), &call->rt->kernels, out, err);
 }
 
@@ -206,7 +217,7 @@ typedef struct term {
     size_t bytes;
 } term;
 
-enum { N_TERMS = 9 };
+enum { N_TERMS = 10 };
 
 static void list_terms(const fj_plan *p, term out[N_TERMS])
 {
@@ -218,7 +229,8 @@ static void list_terms(const fj_plan *p, term out[N_TERMS])
                                 { "adapters", p->adapters },
                                 { "process", p->process },
                                 { "total", p->total },
-                                { "peak", p->peak } };
+                                { "peak", p->peak },
+                                { "streamed", p->streamed } };
     memcpy(out, all, sizeof all);
 }
 
@@ -344,6 +356,8 @@ static fj_status run(const fj_call *call, fj_err *err)
         fj_status planned_file = plan_file(call, &plan, err);
         return planned_file ? planned_file : print_plan(call, &plan, err);
     }
+    if (s->max_memory && (s->table || strcmp(s->method, "run") != 0))
+        return fj_fail(err, FJ_ERR_USAGE, "plan: --max-memory is for --method run");
     if (s->overrides.n)
         return fj_fail(err, FJ_ERR_USAGE, "plan: '%.100s' is one argument too many: keys go with a run's YAML",
                        s->overrides.items[0]);
@@ -353,6 +367,8 @@ static fj_status run(const fj_call *call, fj_err *err)
         st = open_planned(call, is_tuned ? NULL : recipe, &p, err);
     if (!st && is_tuned)
         st = quantize(&p, s->bits, err);
+    if (!st && s->max_memory)
+        st = fj_model_reserve(p.model, err);
     if (!st && s->table) {
         st = print_table(call, &p, err);
     } else if (!st) {

@@ -92,6 +92,9 @@ fj_status fj_model_repack(fj_model *m, fj_pool *pool, fj_err *err);
  * FJ_ERR_MEMORY when not even that fits. */
 fj_status fj_model_fit(fj_model *m, size_t bytes, bool repacks, fj_pool *pool, fj_err *err);
 
+/* What fj_model_fit would do, for plans, of a described model too: the most of the weights that is resident, and what is streamed. */
+fj_status fj_model_fit_bytes(const fj_model *m, size_t bytes, bool repacks, size_t *resident, size_t *streamed, fj_err *err);
+
 /* The least that fj_model_fit takes: what cannot be streamed, and what one operation reads. And what it streams in each pass. */
 size_t fj_model_least_bytes(const fj_model *m);
 size_t fj_model_streamed_bytes(const fj_model *m);

@@ -2,6 +2,7 @@
  * Where weights live: mapped, as in the file, or repacked in the kernels' order. The mapped pages are given back tensor by tensor, so
  * both forms never stand whole in memory. Under a limit some are streamed (stream.c): the same ones in every pass, for of weights that
  * are read in a circle the least recently used one is the next to be wanted. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "models/fill.h"
@@ -110,7 +111,8 @@ static size_t mapped_bytes(const fj_model *m, const fj_weight *w)
 
 static bool is_streamable(const fj_model *m, const fj_weight *w)
 {
-    bool is_mapped = w->parts || (w->stored && w->data == w->stored->data);
+    bool is_mapped = !m->source || w->parts ||
+                     (w->stored && w->data == w->stored->data); /* as a described one would be */
     return w->shape.rank > 1 && (is_mapped || fj_weight_comes_late(m, w)) && mapped_bytes(m, w) > 0;
 }
 
@@ -244,20 +246,21 @@ static size_t resident_bytes(const fj_model *m, const fj_weight *w, bool repacks
 }
 
 /* Whatever every token reads stays before experts, of which it reads a few. */
-static size_t keep(fj_model *m, bool is_experts, bool repacks, size_t left)
+static size_t keep(const fj_model *m, bool is_experts, bool repacks, size_t left, bool *is_streamed)
 {
     for (int i = 0; i < m->n_weights; i++) {
         const fj_weight *w = &m->weights[i];
         size_t bytes = resident_bytes(m, w, repacks);
         if (!is_streamable(m, w) || (w->shape.rank == 3) != is_experts)
             continue;
-        m->is_streamed[i] = is_table(m, w) || bytes > left;
-        left -= m->is_streamed[i] ? 0 : bytes;
+        is_streamed[i] = is_table(m, w) || bytes > left;
+        left -= is_streamed[i] ? 0 : bytes;
     }
     return left;
 }
 
-fj_status fj_model_fit(fj_model *m, size_t bytes, bool repacks, fj_pool *pool, fj_err *err)
+/* Which weights are streamed; *any false: none is. */
+static fj_status choose(const fj_model *m, size_t bytes, bool repacks, bool *is_streamed, bool *any, fj_err *err)
 {
     size_t least = fj_model_least_bytes(m), all = largest_node(m);
     for (int i = 0; i < m->n_weights; i++)
@@ -265,13 +268,38 @@ fj_status fj_model_fit(fj_model *m, size_t bytes, bool repacks, fj_pool *pool, f
     if (bytes < FJ_MIN(least, all))
         return fj_fail(err, FJ_ERR_MEMORY, "the weights take %zu MiB of memory at least, %zu MiB are left for them",
                        (least >> 20) + 1, bytes >> 20);
-    if (all > bytes) {
-        m->is_streamed = fj_arena_array(m->arena, (size_t)m->n_weights, sizeof *m->is_streamed);
-        if (!m->is_streamed)
-            return fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %d weights", m->n_weights);
-        (void)keep(m, true, repacks, keep(m, false, repacks, bytes - least));
+    *any = all > bytes;
+    if (*any)
+        (void)keep(m, true, repacks, keep(m, false, repacks, bytes - least, is_streamed), is_streamed);
+    return FJ_OK;
+}
+
+fj_status fj_model_fit(fj_model *m, size_t bytes, bool repacks, fj_pool *pool, fj_err *err)
+{
+    bool any, *is_streamed = fj_arena_array(m->arena, (size_t)m->n_weights, sizeof *is_streamed);
+    if (!is_streamed)
+        return fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %d weights", m->n_weights);
+    fj_status st = choose(m, bytes, repacks, is_streamed, &any, err);
+    if (!st && any)
+        m->is_streamed = is_streamed;
+    return st ? st : make_private(m, repacks, pool, err);
+}
+
+fj_status fj_model_fit_bytes(const fj_model *m, size_t bytes, bool repacks, size_t *resident, size_t *streamed,
+                             fj_err *err)
+{
+    bool any = false, *is_streamed = calloc((size_t)m->n_weights, sizeof *is_streamed);
+    fj_status st = is_streamed ? choose(m, bytes, repacks, is_streamed, &any, err)
+                               : fj_fail(err, FJ_ERR_MEMORY, "no memory for a list of %d weights", m->n_weights);
+    *resident = any ? largest_node(m) + strays(m) : 0;
+    *streamed = 0;
+    for (int i = 0; !st && i < m->n_weights; i++) {
+        const fj_weight *w = &m->weights[i];
+        *resident += is_streamed[i] ? 0 : resident_bytes(m, w, repacks);
+        *streamed += is_streamed[i] ? mapped_bytes(m, w) : 0;
     }
-    return make_private(m, repacks, pool, err);
+    free(is_streamed);
+    return st;
 }
 
 size_t fj_model_streamed_bytes(const fj_model *m)

@@ -106,8 +106,10 @@ TEST(streamed_weights_give_the_same_bits_and_idle_experts_are_not_read)
         for (int extra = 0; extra < 3; extra++) { /* nothing stays, the plain matrices, some experts too */
             size_t room = extra == 0 ? 0 : extra == 1 ? 160 << 10 : 400 << 10;
             m = open_model(&a);
-            size_t all = fj_model_bytes(m), least = fj_model_least_bytes(m);
+            size_t all = fj_model_bytes(m), least = fj_model_least_bytes(m), resident, streamed;
+            CHECK_OK(fj_model_fit_bytes(m, least + room, repacks, &resident, &streamed, &err));
             CHECK_OK(fj_model_fit(m, least + room, repacks, pool, &err));
+            CHECK(streamed == fj_model_streamed_bytes(m) && resident <= least + room);
             CHECK(fj_model_streamed_bytes(m) > 0 && fj_model_streamed_bytes(m) < all);
             CHECK(fj_model_streamed_bytes(m) + room >= all - (160 << 10));
             for (int i = 0; i < TINY_MOST; i++)

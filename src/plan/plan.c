@@ -85,15 +85,30 @@ static fj_status plan_tuning(const fj_model *m, const fj_plan_wanted *w, int n_t
     return st;
 }
 
+fj_session_settings fj_plan_session(const fj_plan_wanted *w)
+{
+    return (fj_session_settings){ .n_ctx = w->length,
+                                  .n_seqs = w->batch,
+                                  .chunk = w->chunk,
+                                  .fast = true,
+                                  .stop_layer = -1,
+                                  .k_type = w->k_type,
+                                  .v_type = w->v_type };
+}
+
 fj_status fj_plan_method(const fj_model *m, const fj_plan_wanted *w, int n_threads, const fj_kernels *k, fj_plan *out,
                          fj_err *err)
 {
     if (strcmp(w->method, "run") != 0)
         return plan_tuning(m, w, n_threads, k, out, err);
-    fj_session_settings session = {
-        .n_ctx = w->length, .n_seqs = w->batch, .fast = true, .stop_layer = -1, .k_type = w->k_type, .v_type = w->v_type
-    };
-    return fj_plan_generating(m, &session, !w->no_repack, n_threads, k, out, err);
+    fj_session_settings session = fj_plan_session(w);
+    fj_status st = fj_plan_generating(m, &session, !w->no_repack, n_threads, k, out, err);
+    size_t all = out->weights;
+    if (st || !w->most)
+        return st;
+    st = fj_model_fit_bytes(m, w->most, !w->no_repack, &out->weights, &out->streamed, err);
+    out->total = out->peak = out->total - all + out->weights;
+    return st;
 }
 
 fj_status fj_plan_model(const fj_json *config, const fj_recipe *recipe, fj_model **out, fj_err *err)

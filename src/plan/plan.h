@@ -18,6 +18,7 @@ typedef struct fj_plan {
     size_t total;       /* the sum of these terms */
     size_t peak;        /* the most that is resident at once */
     int64_t n_trained;  /* parameters that learn */
+    size_t streamed;    /* of the weights beside those, under a limit: read from the file in each pass */
 } fj_plan;
 
 /* What is to be planned, as people ask for it. */
@@ -27,12 +28,17 @@ typedef struct fj_plan_wanted {
     int64_t batch, rank; /* 0: 1 and 8 */
     bool keeps_activations, bf16, no_repack;
     const fj_dtype *k_type, *v_type; /* of the cache, as in fj_session_settings; may be NULL */
+    size_t most;   /* to run: no more of the weights is resident (fj_model_fit); 0: no limit */
+    int64_t chunk; /* as in fj_session_settings; 0: as there */
 } fj_plan_wanted;
 fj_status fj_plan_method(const fj_model *m, const fj_plan_wanted *w, int n_threads, const fj_kernels *k, fj_plan *out, fj_err *err);
 
 /* A training run of these settings. */
 fj_status fj_plan_training(const fj_model *m, const fj_trainer_settings *s, int n_threads, const fj_kernels *k, fj_plan *out,
                            fj_err *err);
+
+/* The session that running takes. */
+fj_session_settings fj_plan_session(const fj_plan_wanted *w);
 
 /* Generating. is_repacked: the weights in the kernels' order, as `run` has them unless --no-repack is given. */
 fj_status fj_plan_generating(const fj_model *m, const fj_session_settings *s, bool is_repacked, int n_threads, const fj_kernels *k,

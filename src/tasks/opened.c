@@ -59,51 +59,59 @@ void fj_opened_repack(fj_opened *o, fj_pool *pool, fj_log *log)
 }
 
 /* What is left for weights beside the program as it is now and a session; 0: nothing. */
-static fj_status room_beside(const fj_opened *o, const fj_fit *fit, const fj_session_settings *s, uint64_t limit,
+static fj_status room_beside(const fj_model *m, const fj_fit *fit, const fj_session_settings *s, uint64_t limit,
                              size_t *left, size_t *session, fj_err *err)
 {
     enum { SPARE = 8 << 20 }; /* an answer's text, a sampler's candidates, stacks */
     fj_session_bytes bytes;
-    fj_status st = fj_session_plan(o->model, s, fj_pool_threads(fit->pool), fit->kernels, &bytes, err);
+    fj_status st = fj_session_plan(m, s, fj_pool_threads(fit->pool), fit->kernels, &bytes, err);
     uint64_t taken = fj_resident_bytes() + SPARE + bytes.kv + bytes.arena + fit->beside;
     *session = st ? 0 : bytes.kv + bytes.arena;
     *left = !st && limit > taken ? (size_t)(limit - taken) : 0;
     return st;
 }
 
-fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *session, fj_err *err)
+fj_status fj_fit_room(const fj_model *m, const fj_fit *fit, fj_session_settings *session, size_t *left, fj_err *err)
 {
     static const int64_t chunks[] = { 512, 64, 8 };
-    size_t left = 0, beside = 0;
+    size_t beside = 0, least = fj_model_least_bytes(m);
     uint64_t limit;
     char text[4][24];
-    if (!fit->limit) {
-        fj_status filled = fj_model_fill(o->model, fit->pool, err);
-        if (!filled && fit->repacks)
-            fj_opened_repack(o, fit->pool, fit->log);
-        return filled;
-    }
+    *left = 0;
     if (!fj_text_bytes(fj_text_of(fit->limit), &limit)) {
         (void)fj_fail(err, FJ_ERR_USAGE, "--max-memory: '%s' is not a size", fit->limit);
         return fj_hint(err, "800M, 2G or 1.5GiB, for example");
     }
-    fj_status st = fj_model_reserve(o->model, err);
-    size_t least = st ? 0 : fj_model_least_bytes(o->model);
-    for (size_t i = 0; !st && i < FJ_LEN(chunks) && left < least; i++) {
+    for (size_t i = 0; i < FJ_LEN(chunks) && *left < least; i++) {
         session->chunk = chunks[i];
-        st = room_beside(o, fit, session, limit, &left, &beside, err);
+        fj_status st = room_beside(m, fit, session, limit, left, &beside, err);
+        if (st)
+            return st;
     }
-    if (st)
+    if (*left >= least && fj_peak_resident_bytes() <= limit)
+        return FJ_OK;
+    (void)fj_fail(err, FJ_ERR_MEMORY,
+                  "--max-memory: %s do not hold the program (%s), the context (%s)%s%s%s and one matrix",
+                  fj_format_bytes(limit, text[0]), fj_format_bytes(fj_peak_resident_bytes(), text[1]),
+                  fj_format_bytes(beside, text[2]), fit->beside ? ", the draft (" : "",
+                  fit->beside ? fj_format_bytes(fit->beside, text[3]) : "", fit->beside ? ")" : "");
+    return fj_hint(err, "a shorter context (-c) takes less");
+}
+
+fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *session, fj_err *err)
+{
+    size_t left = 0;
+    char text[2][24];
+    fj_status st = fit->limit ? fj_model_reserve(o->model, err) : fj_model_fill(o->model, fit->pool, err);
+    if (!fit->limit) {
+        if (!st && fit->repacks)
+            fj_opened_repack(o, fit->pool, fit->log);
         return st;
-    if (left < least || fj_peak_resident_bytes() > limit) {
-        (void)fj_fail(err, FJ_ERR_MEMORY,
-                      "--max-memory: %s do not hold the program (%s), the context (%s)%s%s%s and one matrix",
-                      fj_format_bytes(limit, text[0]), fj_format_bytes(fj_peak_resident_bytes(), text[1]),
-                      fj_format_bytes(beside, text[2]), fit->beside ? ", the draft (" : "",
-                      fit->beside ? fj_format_bytes(fit->beside, text[3]) : "", fit->beside ? ")" : "");
-        return fj_hint(err, "a shorter context (-c) takes less");
     }
-    st = fj_model_fit(o->model, left, fit->repacks, fit->pool, err);
+    if (!st)
+        st = fj_fit_room(o->model, fit, session, &left, err);
+    if (!st)
+        st = fj_model_fit(o->model, left, fit->repacks, fit->pool, err);
     size_t streamed = fj_model_streamed_bytes(o->model);
     if (!st && streamed)
         fj_note(fit->log, "%s of %s weights do not fit and are read from the file each time",

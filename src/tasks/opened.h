@@ -33,6 +33,9 @@ typedef struct fj_fit {
 } fj_fit;
 fj_status fj_opened_fit(fj_opened *o, const fj_fit *fit, fj_session_settings *session, fj_err *err);
 
+/* What the limit leaves for the weights of a model that is not resident yet; sets the session's chunk. Errors as above. */
+fj_status fj_fit_room(const fj_model *m, const fj_fit *fit, fj_session_settings *session, size_t *left, fj_err *err);
+
 void fj_opened_close(fj_opened *o); /* accepts a zeroed one */
 
 /* Reads a PEFT folder for a model. FJ_ERR_FORMAT when there is none in it, or none of this model. */

@@ -51,6 +51,11 @@ done <all | sort -n | tail -n 1
 says 0 '' plan mixtral:8x7b-q8_0 --json # as its file is
 says 0 '' plan mixtral:8x7b --bits 8 --json
 grep -q '"weights": 4[0-9]\{10\},' out
+says 0 '' plan mixtral:8x7b-q8_0 --max-memory 20G --json # what run would keep, and read from the file each time
+peak=$(sed 's/.*"peak": \([0-9]*\).*/\1/' out) streamed=$(sed 's/.*"streamed": \([0-9]*\).*/\1/' out)
+[ "$peak" -lt 20000000000 ] && [ "$peak" -gt 18000000000 ] && [ "$streamed" -gt 25000000000 ] || fail "$(cat out)"
+says 4 '--max-memory: 1.0 GB do not hold the program' plan mixtral:8x7b-q8_0 --max-memory 1G
+says 2 'plan: --max-memory is for --method run' plan mixtral:8x7b-q8_0 --max-memory 1G --method lora
 says 0 '' plan --table
 grep -q '^full, mixed  *BF16  *120 / 1[01][0-9]\.[0-9]' out && grep -q '1 row of 2048 tokens' out
 says 0 '' plan --table --length 512 --batch 2 --json
