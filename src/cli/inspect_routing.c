@@ -29,7 +29,7 @@ static const fj_option options[] = {
     { "pieces", "N", FJ_OPT_INT, AT(n_pieces), "5", "most frequent pieces to show of each expert; 0: none", 0,
       MOST_PIECES, 0 },
     { "layer", "N", FJ_OPT_INT, AT(layer), NULL, "this layer alone", 0, FJ_MOST_LAYERS, 0 },
-    { "adapter", "DIR", FJ_OPT_TEXT, AT(adapter), NULL, "a LoRA adapter in PEFT's form", 0, 0, 0 },
+    { "adapter", "DIR", FJ_OPT_TEXT, AT(adapter), NULL, "a LoRA adapter in PEFT's form, or hf:org/name", 0, 0, 0 },
     { 0 },
 };
 

@@ -134,15 +134,22 @@ static fj_status resolve(const fj_call *call, const char **model, fj_arena *aren
     return st || *model ? st : fj_fail(err, FJ_ERR_MEMORY, "no memory for the options");
 }
 
-/* The arguments called MODEL. */
+/* Whether the value is a MODEL, or an adapter, which may lie on the hub as models do. */
+static bool is_model(const fj_option *o)
+{
+    if (o->kind != FJ_OPT_TEXT)
+        return !strcmp(o->name, "MODEL");
+    return !strcmp(o->name, "adapter") || (o->value && !strcmp(o->value, "MODEL"));
+}
+
 static fj_status resolve_models(const fj_call *call, void *settings, fj_arena *arena, fj_err *err)
 {
     fj_status st = FJ_OK;
     for (const fj_option *o = call->command->options; o && o->name && !st; o++) {
         void *at = (char *)settings + o->offset;
-        if (strcmp(o->name, "MODEL") != 0)
+        if (!is_model(o))
             continue;
-        if (o->kind == FJ_OPT_ARG)
+        if (o->kind == FJ_OPT_ARG || o->kind == FJ_OPT_TEXT)
             st = resolve(call, at, arena, err);
         for (size_t i = 0; o->kind == FJ_OPT_REST && i < ((fj_list *)at)->n && !st; i++)
             st = resolve(call, &((fj_list *)at)->items[i], arena, err);

@@ -50,13 +50,16 @@ fj_status fj_call_fetch(const fj_call *call, const char *model, char **path, fj_
 fj_status fj_call_fetch_base(const fj_call *call, const char *file, const fj_list *overrides, fj_err *err)
 {
     fj_train_config c;
-    char *path = NULL;
+    char *path = NULL, *adapter = NULL;
     fj_arena *arena = fj_arena_new();
     fj_status st = arena ? fj_train_config_load(file, overrides->items, overrides->n, arena, NULL, &c, err)
                          : fj_fail(err, FJ_ERR_MEMORY, "no memory for the configuration");
     if (!st && fj_model_is_remote(c.model_name_or_path))
         st = fj_call_fetch(call, c.model_name_or_path, &path, err);
+    if (!st && c.adapter_name_or_path && fj_model_is_remote(c.adapter_name_or_path))
+        st = fj_call_fetch(call, c.adapter_name_or_path, &adapter, err);
     free(path);
+    free(adapter);
     fj_arena_free(arena);
     return st;
 }

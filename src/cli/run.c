@@ -45,7 +45,7 @@ static const fj_option options[] = {
       "keeps what was computed of a prompt (of a chat: of all of it) for the next run that begins like it", 0, 0, 0 },
     { "prompt-cache-ro", NULL, FJ_OPT_FLAG, AT(prompt_cache_ro), NULL, "read that file and leave it as it is", 0, 0,
       0 },
-    { "adapter", "DIR", FJ_OPT_TEXT, AT(adapter), NULL, "a LoRA adapter in PEFT's form", 0, 0, 0 },
+    { "adapter", "DIR", FJ_OPT_TEXT, AT(adapter), NULL, "a LoRA adapter in PEFT's form, or hf:org/name", 0, 0, 0 },
     { "max-memory", "SIZE", FJ_OPT_TEXT, AT(max_memory), NULL,
       "stay below this (2G, 800M): weights that do not fit are read from the file each time", 0, 0, 0 },
     { "no-repack", NULL, FJ_OPT_FLAG, AT(no_repack), NULL, "use weights as they lie in the file", 0, 0, 0 },

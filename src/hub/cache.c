@@ -223,6 +223,12 @@ static bool has_shards(const char *snapshot, const char *index)
     return whole;
 }
 
+static bool has_adapter(const char *snapshot)
+{
+    return has(snapshot, "adapter_config.json") &&
+           (has(snapshot, "adapter_model.safetensors") || has(snapshot, "adapter_model.bin"));
+}
+
 static bool has_weights(const char *snapshot)
 {
     return has(snapshot, "model.safetensors") || has_shards(snapshot, "model.safetensors.index.json") ||
@@ -290,7 +296,7 @@ static fj_cached look_at(const fj_hub_ref *ref, const char *repo_folder, const c
         bool is_folder = has_weights(snapshot);
         has_tokenizer |= fj_path_exists(absent);
         cached = has(snapshot, "config.json") && has_tokenizer ? FJ_CACHED_SMALL : FJ_CACHED_PART;
-        if (is_folder ? cached == FJ_CACHED_SMALL : gguf != NULL)
+        if (is_folder ? cached == FJ_CACHED_SMALL : gguf || has_adapter(snapshot))
             cached = FJ_CACHED_WHOLE;
         *path = !is_folder && gguf ? gguf : snapshot;
         free(*path == gguf ? snapshot : gguf);

@@ -29,6 +29,10 @@ enum { FJ_OPEN_WEIGHTS = 1, FJ_OPEN_TOKENIZER = 2, FJ_OPEN_ALL = 3 };
 fj_status fj_bundle_open(const char *model, int what, fj_bundle **out, fj_err *err);
 void      fj_bundle_close(fj_bundle *b); /* accepts NULL */
 
+/* The folder or file that MODEL means, for free(): its own path, or its place in the hub's cache. What is not there is FJ_ERR_FORMAT, of
+ * the hub FJ_ERR_NETWORK; names of a catalogue are FJ_ERR_USAGE. */
+fj_status fj_resolve(const char *model, char **path, fj_err *err);
+
 /* ---- the hub ------------------------------------------------------------------------------------------------------ */
 
 /* Whether MODEL names a repository of the hub: "hf:org/name[@revision][:file]". */

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What open.c is made of: what MODEL means, a folder's small files, and what a GGUF file's metadata says beyond the weights. */
+ * What open.c is made of: a folder's small files, and what a GGUF file's metadata says beyond the weights. */
 #ifndef FJ_HUB_HUB_INTERNAL_H
 #define FJ_HUB_HUB_INTERNAL_H
 
 #include "base/arena.h"
 #include "formats/formats.h"
 #include "hub/hub.h"
-
-/* ---- resolve.c -------------------------------------------------------------------------------------------------- */
-
-/* The folder or file that MODEL means, for free(): its own path, or its place in the hub's cache. What is not there is FJ_ERR_FORMAT, of
- * the hub FJ_ERR_NETWORK; names of a catalogue are FJ_ERR_USAGE. */
-fj_status fj_resolve(const char *model, char **path, fj_err *err);
 
 /* ---- folder.c: files that may be absent -------------------------------------------------------------------------- */
 

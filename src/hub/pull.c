@@ -433,7 +433,7 @@ fj_status fj_cache_open(const char *model, fj_cached *cached, char **path, fj_er
         st = fj_cache_find(&w.env, &w.ref, cached, path, err);
     if (!st && !*cached)
         st = not_cached(&w, err);
-    if (!st && w.env.is_offline)
+    if (w.env.is_offline)
         *cached = FJ_CACHED_WHOLE;
     close_work(&w);
     return st;
@@ -453,7 +453,7 @@ fj_status fj_model_fetch(const char *model, const fj_fetch *how, char **path, fj
         return FJ_OK;
     free(*path);
     *path = NULL;
-    if (st && st != FJ_ERR_NETWORK) {
+    if (st && (st != FJ_ERR_NETWORK || cached == FJ_CACHED_WHOLE)) {
         *err = absent;
         return st;
     }

@@ -146,7 +146,11 @@ TEST(pull_fetches_what_is_needed_once)
     CHECK_OK(fj_model_fetch("hf:plain/model", &how, &path, &err));
     CHECK_TEXT(path, p.path);
     free(path);
+    path = NULL;
     fj_pulled_free(&p);
+    CHECK(fj_model_fetch("hf:bare/model", &how, &path, &err) == FJ_ERR_NETWORK && !path);
+    CHECK(strstr(err.message, "hf:bare/model is not in the cache (") && strstr(err.hint, "HF_HUB_OFFLINE is set"));
+    err = (fj_err){ 0 };
     CHECK(pull(b, "hf:bare/model", &p, &err) == FJ_ERR_NETWORK);
     CHECK(strstr(err.message, "hf:bare/model is not in the cache (") && strstr(err.hint, "HF_HUB_OFFLINE is set"));
     CHECK(!log_has(b, "/bare/"));

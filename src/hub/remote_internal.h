@@ -155,7 +155,7 @@ void fj_blob_ask(fj_blob *b, fj_http_job *job);
 /* What the hub means by an answer that is not the thing asked for. name: a file of the model, or NULL. */
 fj_status fj_hub_refused(const fj_hub_work *work, const char *name, const fj_http_answer *a, fj_err *err);
 
-/* Where MODEL, a name of the hub, lies in the cache; for free(). What is there is FJ_CACHED_WHOLE also when nothing may be fetched.
+/* Where MODEL, a name of the hub, lies in the cache; for free(). *cached is FJ_CACHED_WHOLE also when nothing may be fetched, even if nothing is there.
  * FJ_ERR_NETWORK when nothing is, FJ_ERR_USAGE for the name or the environment. */
 fj_status fj_cache_open(const char *model, fj_cached *cached, char **path, fj_err *err);
 

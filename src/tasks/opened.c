@@ -36,6 +36,18 @@ fj_status fj_adapter_open_folder(const fj_model *m, const char *folder, fj_adapt
     return st;
 }
 
+/* The same of a folder, or of a name of the hub that is in the cache. */
+static fj_status open_adapter(const fj_model *m, const char *name, fj_adapter **out, fj_err *err)
+{
+    char *path = NULL;
+    bool is_remote = !fj_path_exists(name) && fj_model_is_remote(name);
+    fj_status st = is_remote ? fj_resolve(name, &path, err) : FJ_OK;
+    if (!st)
+        st = fj_adapter_open_folder(m, is_remote ? path : name, out, err);
+    free(path);
+    return st;
+}
+
 fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_pool *pool, fj_opened *out, fj_err *err)
 {
     *out = (fj_opened){ 0 };
@@ -45,7 +57,7 @@ fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_po
     if (!st && pool)
         st = fj_model_fill(out->model, pool, err);
     if (!st && adapter)
-        st = fj_adapter_open_folder(out->model, adapter, &out->adapter, err);
+        st = open_adapter(out->model, adapter, &out->adapter, err);
     if (st)
         fj_opened_close(out);
     return st;

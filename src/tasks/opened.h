@@ -14,7 +14,8 @@ typedef struct fj_opened {
     fj_adapter *adapter;
 } fj_opened;
 
-/* what: FJ_OPEN_… of hub.h; weights are always opened. adapter: a PEFT folder, may be NULL. *out is empty after a failure.
+/* what: FJ_OPEN_… of hub.h; weights are always opened. adapter: a PEFT folder, or a name of the hub that is in
+ * the cache; may be NULL. *out is empty after a failure.
  * pool: makes the weights that the files have in another form; NULL: the caller does so (fj_model_fill, fj_model_reserve, fj_opened_fit). */
 fj_status fj_opened_open(const char *model, const char *adapter, int what, fj_pool *pool, fj_opened *out, fj_err *err);
 

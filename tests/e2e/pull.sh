@@ -63,6 +63,16 @@ printf 'model_name_or_path: hf:moved/model\nstage: sft\nfinetuning_type: lora\nt
 says 0 'hf:moved/model is not in the cache: fetching it' train run.yaml
 grep -q '"base_model_name_or_path": "moved/model"' tuned/adapter_config.json
 
+# an adapter, which is no model by itself
+mkdir root/lora
+cp tuned/adapter_config.json tuned/adapter_model.safetensors root/lora
+says 0 'hf:plain/lora is not in the cache: fetching it' run hf:plain/model -p S --temp 0 --adapter hf:plain/lora
+before=$(asked .)
+says 0 '' export hf:plain/model merged --adapter hf:plain/lora -q
+HF_HUB_OFFLINE=1 says 0 '' run hf:plain/model -p S --temp 0 --adapter hf:plain/lora
+[ "$(asked .)" = "$before" ]
+says 0 'hf:bare/lora is not in the cache: fetching it' train run.yaml adapter_name_or_path=hf:bare/lora create_new_adapter=false output_dir=further
+
 # only what is needed
 says 0 '' pull hf:plain/sharded --json
 grep -qF '"files": ["config.json", "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model.safetensors.index.json", "tokenizer.json"]' out
@@ -77,7 +87,9 @@ grep -qF '"files": ["p-00001-of-00002.gguf", "p-00002-of-00002.gguf"]' out
 
 # the cache alone
 HF_HUB_OFFLINE=1 says 0 '' run hf:plain/model -p S --temp 0
-HF_HUB_OFFLINE=1 says 5 'hf:plain/none is not in the cache' run hf:plain/none -p S
+HF_HUB_OFFLINE=1 says 5 'hf:plain/none is not in the cache (' run hf:plain/none -p S
+if grep -q fetching err; then exit 1; fi
+HF_HUB_OFFLINE=1 says 5 'hf:plain/none is not in the cache (' run hf:plain/model -p S --adapter hf:plain/none
 HF_HUB_OFFLINE=1 says 5 'HF_HUB_OFFLINE is set' pull hf:plain/none
 HF_ENDPOINT=http://127.0.0.1:1 says 0 '' run hf:plain/model -p S --temp 0
 
