@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "formats/test_files.h"
 
 typedef struct part {
@@ -136,4 +137,58 @@ TEST(foreign_weights_of_bitsandbytes_with_wrong_parts_are_refused)
                         { "a.SCB", "F32", "2", 8 },
                         { "a.weight_format", "U8", "1", 1, "\3" } },
           "(memory): 'a.weight_format' is not 0, rows");
+}
+
+static void copy_to(const char *from, const char *folder, const char *name)
+{
+    fj_err err = { 0 };
+    fj_str bytes = { 0 };
+    char *path = fj_path_join(folder, name);
+    CHECK_OK(fj_file_read(from, 1 << 20, &bytes, &err));
+    CHECK_OK(fj_file_write(path, bytes.data, bytes.len, &err));
+    fj_str_free(&bytes);
+    free(path);
+}
+
+/* config.json says nothing of GPTQ, quantize_config.json does, and names the weights or leaves them their usual name. */
+TEST(foreign_folders_of_autogptqs_older_form_are_read)
+{
+    static const char config[] = "{\"model_type\": \"llama\"}";
+    static const struct {
+        const char *json, *file;
+    } cases[] = {
+        { "{\"bits\": 4, \"group_size\": 128, \"desc_act\": false}", "gptq_model-4bit-128g.safetensors" },
+        { "{\"bits\": 4, \"group_size\": 128, \"model_file_base_name\": \"m\"}", "m.safetensors" },
+        { "{\"bits\": 4, \"group_size\": 128, \"model_file_base_name\": \"model\"}", "model.safetensors" },
+    };
+    for (size_t i = 0; i < FJ_LEN(cases); i++) {
+        fj_err err = { 0 };
+        fj_source *got = NULL, *wanted = NULL;
+        char *folder = strdup(test_temporary("old-gptq")), from[600];
+        CHECK_OK(fj_remove_tree(folder, &err));
+        CHECK_OK(fj_make_dirs(folder, &err));
+        char *path = fj_path_join(folder, "config.json"), *quantize = fj_path_join(folder, "quantize_config.json");
+        CHECK_OK(fj_file_write(path, config, sizeof config - 1, &err));
+        CHECK(!fj_weights_in_folder(folder));
+        CHECK_OK(fj_file_write(quantize, cases[i].json, strlen(cases[i].json), &err));
+        (void)snprintf(from, sizeof from, "%s/model.safetensors", test_golden("foreign/gptq4"));
+        copy_to(from, folder, cases[i].file);
+        CHECK(fj_weights_in_folder(folder));
+        CHECK_OK(fj_weights_open_folder(folder, &got, &err));
+        CHECK_OK(fj_weights_open_folder(test_golden("foreign/gptq4"), &wanted, &err));
+        CHECK(got->count(got) == wanted->count(wanted));
+        for (size_t t = 0; t < wanted->count(wanted); t++) {
+            const fj_tensor *w = wanted->at(wanted, t), *g = got->find(got, w->name);
+            CHECK(g && g->dtype == w->dtype && g->bytes == w->bytes);
+            unsigned char *a = bytes_of(got, g), *b = bytes_of(wanted, w);
+            CHECK(!memcmp(a, b, w->bytes));
+            free(a);
+            free(b);
+        }
+        got->close(got);
+        wanted->close(wanted);
+        free(path);
+        free(quantize);
+        free(folder);
+    }
 }

@@ -12,7 +12,7 @@
 
 /* A folder with config.json and, the first that is there: model.safetensors, its index with shards, pytorch_model.bin, its index
  * with shards, Grok-1's checkpoint (which needs no config.json). Shards named by the index are mapped, others (consolidated.safetensors)
- * ignored. Folders that bitsandbytes, GPTQ or AWQ quantized show their weights as tensors without data (foreign.h). FJ_ERR_FORMAT. *out is
+ * ignored. Folders that bitsandbytes, GPTQ (AutoGPTQ's older form too) or AWQ quantized show their weights as tensors without data (foreign.h). FJ_ERR_FORMAT. *out is
  * closed by the caller (out->close). */
 fj_status fj_weights_open_folder(const char *folder, fj_source **out, fj_err *err);
 bool      fj_weights_in_folder(const char *folder); /* whether there are any of these files */

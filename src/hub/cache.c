@@ -232,7 +232,8 @@ static bool has_adapter(const char *snapshot)
 static bool has_weights(const char *snapshot)
 {
     return has(snapshot, "model.safetensors") || has_shards(snapshot, "model.safetensors.index.json") ||
-           has(snapshot, "pytorch_model.bin") || has_shards(snapshot, "pytorch_model.bin.index.json");
+           has(snapshot, "pytorch_model.bin") || has_shards(snapshot, "pytorch_model.bin.index.json") ||
+           (has(snapshot, "quantize_config.json") && fj_weights_in_folder(snapshot));
 }
 
 /* The snapshot's one GGUF file, for free(), when there is just one model among them; and whether there is a tokenizer's file. */

@@ -20,6 +20,7 @@ static const char *const tokenizers[] = { "tokenizer.json", "tokenizer.model",  
 /* Beside these: what tokenizers are read from, and weights. */
 static const char *const small[] = { "config.json",
                                      "generation_config.json",
+                                     "quantize_config.json",
                                      "tokenizer_config.json",
                                      "special_tokens_map.json",
                                      "added_tokens.json",
@@ -247,6 +248,9 @@ static bool choose_weights(fj_listing *l)
         l->index = is_index ? kinds[i] : NULL;
         return true;
     }
+    for (size_t i = 0; i < l->n; i++) /* AutoGPTQ's older form */
+        if (!fnmatch("gptq_model-*bit-*g.safetensors", l->files[i].name, 0))
+            return want(l, l->files[i].name, true);
     return want(l, "adapter_model.safetensors", true) || want(l, "adapter_model.bin", true);
 }
 

@@ -74,6 +74,8 @@ TEST(hub_models_need_their_small_files_and_one_kind_of_weights)
     check_wanted(sentences, FJ_LEN(sentences), "hf:o/n",
                  "1_Pooling/config.json 2_Dense/config.json modules.json config.json sentence_bert_config.json | "
                  "2_Dense/model.safetensors 3_Dense/pytorch_model.bin model.safetensors ");
+    static const char *const gptq[] = { "config.json", "quantize_config.json", "gptq_model-4bit-128g.safetensors" };
+    check_wanted(gptq, FJ_LEN(gptq), "hf:o/n", "config.json quantize_config.json | gptq_model-4bit-128g.safetensors ");
     static const char *const adapter[] = { "adapter_config.json", "adapter_model.safetensors", "README.md" };
     check_wanted(adapter, FJ_LEN(adapter), "hf:o/n", "adapter_config.json | adapter_model.safetensors ");
     static const char *const words[] = { "tokenizer.json", "README.md" };
