@@ -63,7 +63,7 @@ bool      fj_is_nemo(const char *path);
 /* ---- GGUF ------------------------------------------------------------------------------------------------------- */
 
 /* v2 and v3, little-endian. The source's config is translated to config.json's names for the architectures forja knows
- * (gguf_config.c), with "gguf_arch" added; for others it holds {"gguf_arch": NAME} only. naming is FJ_NAMING_GGUF. Of a model in several
+ * (gguf_config.c), with "gguf_arch" added, and "gguf_no_prefix" where Hugging Face's names had none of their family's prefix; for others it holds {"gguf_arch": NAME} only. naming is FJ_NAMING_GGUF. Of a model in several
  * files, NAME-00001-of-00003.gguf and so on, the path of any opens all; metadata is the first's. */
 fj_status fj_gguf_open(const char *path, fj_source **out, fj_err *err);
 fj_status fj_gguf_open_bytes(const void *data, size_t len, fj_source **out, fj_err *err);

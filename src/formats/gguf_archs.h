@@ -31,6 +31,7 @@ typedef struct fj_gguf_presence {
 typedef struct fj_gguf_arch {
     const char *name;
     const char *model_types[4];  /* that are written so; the first is what a file is read as. NULL behind the last */
+    bool        keeps_type;      /* the file says which of them it was, in "forja.exact.model_type": they differ in names alone */
     const char *class;           /* of architectures in config.json */
     const fj_gguf_key *sizes, *own; /* gguf NULL at the end; own may be NULL */
     const fj_gguf_presence *presences; /* tensor NULL at the end; may be NULL */

@@ -203,6 +203,7 @@ const fj_gguf_arch fj_gguf_arch_dbrx = {
 const fj_gguf_arch fj_gguf_arch_grok = {
     .name = "grok",
     .model_types = { "grok", "grok-1" },
+    .keeps_type = true,
     .class = "GrokForCausalLM",
     .sizes = grok_sizes,
 

@@ -192,17 +192,27 @@ static bool add_labels(const fj_source *s, fj_json *config)
     return fj_json_set(config, "id2label", names);
 }
 
+/* The first, or of those that differ in names alone the one that the file says. */
+static const char *type_of(const fj_source *s, const fj_gguf_arch *arch)
+{
+    fj_text exact = fj_gguf_text(fj_gguf_find(s, "forja.exact.model_type"));
+    for (size_t i = 0; arch->keeps_type && i < FJ_LEN(arch->model_types) && arch->model_types[i]; i++)
+        if (fj_text_is(exact, arch->model_types[i]))
+            return arch->model_types[i];
+    return arch->model_types[0];
+}
+
 static bool add_class(const fj_source *s, const fj_gguf_arch *arch, fj_json *config)
 {
     char name[MOST_NAME];
+    const char *type = type_of(s, arch);
     fj_json *classes = fj_json_new_array();
     bool scores = s->find(s, "cls.score.weight") != NULL;
     size_t stem = strlen(arch->class) - (scores && strstr(arch->class, "ForCausalLM") ? strlen("ForCausalLM") : 0);
     (void)snprintf(name, sizeof name, "%.*s%s", (int)stem, arch->class, scores ? "ForSequenceClassification" : "");
     bool ok = fj_json_add(classes, fj_json_new_text(name, strlen(name)));
     ok = fj_json_set(config, "architectures", classes) && ok;
-    return ok &&
-           fj_json_set(config, "model_type", fj_json_new_text(arch->model_types[0], strlen(arch->model_types[0])));
+    return ok && fj_json_set(config, "model_type", fj_json_new_text(type, strlen(type)));
 }
 
 static fj_status read_keys(const fj_source *s, const fj_gguf_key *keys, fj_json *config, fj_err *err)
@@ -261,6 +271,9 @@ fj_status fj_gguf_read_config(const fj_source *s, fj_json **out, fj_err *err)
     for (const fj_gguf_arch *const *a = fj_gguf_archs; !st && *a; a++)
         if (fj_text_is(name, (*a)->name))
             st = (*a)->holds_config ? read_whole(s, config, err) : read_arch(s, *a, config, err);
+    if (!st && fj_gguf_int(fj_gguf_find(s, "forja.exact.no_prefix"), 0) &&
+        !fj_json_set(config, "gguf_no_prefix", fj_json_new_bool(true)))
+        st = fj_fail(err, FJ_ERR_MEMORY, "%s: no memory for its configuration", s->path);
     if (st) {
         fj_json_free(config);
         return st;

@@ -161,6 +161,10 @@ static void set_general(const written *x)
     const char *name = fj_json_string(fj_json_get(x->config, "_name_or_path"), "");
     fj_gguf_set_text(x->w, "general.architecture", x->arch->name, strlen(x->arch->name));
     fj_gguf_set_text(x->w, "general.type", "model", 5);
+    if (x->arch->keeps_type) {
+        const char *type = fj_json_string(fj_json_get(x->config, "model_type"), "");
+        fj_gguf_set_text(x->w, "forja.exact.model_type", type, strlen(type));
+    }
     if (strrchr(name, '/'))
         name = strrchr(name, '/') + 1;
     if (*name)

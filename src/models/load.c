@@ -464,6 +464,7 @@ static void look_at_source(fj_model *m)
     const char *head = hf_head(m);
     if (m->naming == FJ_NAMING_GGUF) {
         m->hp.is_tied = s->find(s, "output.weight") == NULL;
+        m->has_no_prefix = m->family->prefix && fj_json_bool(fj_json_get(s->config, "gguf_no_prefix"), false);
         return;
     }
     m->has_no_prefix = m->family->prefix && !s->find(s, first->hf);

@@ -226,7 +226,7 @@ static fj_status write_config(const fj_bundle *b, fj_json *scaling, const fj_dty
     const char *key = fj_json_get(b->config, "dtype") ? "dtype" : "torch_dtype";
     bool ok = config != NULL;
     for (void *i = fj_json_first(b->config); i; i = fj_json_next(b->config, i))
-        if (strcmp(fj_json_key(i), "gguf_arch") != 0 && strcmp(fj_json_key(i), "quantization_config") != 0)
+        if (strncmp(fj_json_key(i), "gguf_", 5) != 0 && strcmp(fj_json_key(i), "quantization_config") != 0)
             ok = ok && fj_json_set(config, fj_json_key(i), fj_json_share(fj_json_member(i)));
     for (size_t i = 0; i < FJ_LEN(types); i++)
         if (!strcmp(types[i][0], matrices->name))

@@ -268,6 +268,8 @@ static fj_status set_metadata(fj_gguf_writer *w, const fj_model *m, const fj_bun
         st = fj_gguf_set_config(w, b->config, err);
         const char *slash = strrchr(b->path, '/'), *name = slash && slash[1] ? slash + 1 : b->path;
         fj_gguf_set_text(w, "general.name", name, strlen(name));
+        if (m->has_no_prefix)
+            fj_gguf_set_bool(w, "forja.exact.no_prefix", true);
         if (!st)
             st = set_tokenizer(w, b, m->hp.n_vocab, err);
     }
