@@ -61,12 +61,13 @@ typedef struct mix {
     const fj_dtype *main;
     const fj_dtype *head; /* output, or token_embd that is the head too */
     rule v, down, attn_out;
-    const rule *weighed_down;      /* in place of down where there is an importance matrix; NULL: down */
-    const fj_dtype *embd;          /* token_embd that is not the head; NULL: main */
-    const fj_dtype *attn_out_of_8; /* attn_output when there are 8 experts; NULL: main */
-    rule falcon_down;              /* of Falcon; where NULL: down */
-    const fj_dtype *falcon_first;  /* its down of the first sixteenth; NULL: as falcon_down says */
-    const fj_dtype *falcon_out;    /* its attn_output; NULL: main */
+    const rule *weighed_down;       /* in place of down where there is an importance matrix; NULL: down */
+    const fj_dtype *embd;           /* token_embd that is not the head; NULL: main */
+    const fj_dtype *attn_out_of_8;  /* attn_output when there are 8 experts; NULL: main */
+    rule falcon_down;               /* of Falcon; where NULL: down */
+    const fj_dtype *falcon_first;   /* its down of the first sixteenth; NULL: as falcon_down says */
+    const fj_dtype *falcon_out;     /* its attn_output; NULL: main */
+    const fj_dtype *beside_experts; /* of all matrices that are not one for each expert; NULL: as the rest says */
 } mix;
 
 static const rule plain = { 0 }, early_q4_1 = { first_eighth, &fj_q4_1 }, early_q5_1 = { first_eighth, &fj_q5_1 };
@@ -103,6 +104,7 @@ static const mix mixes[] = {
       .v = { where_shared, &fj_q4_k }, .down = { first_eighth, &fj_q4_k } },
     { { "TQ2_0", 37, 2.0625, "2.1 bits: only for models trained with -1, 0, 1" }, &fj_tq2_0, &fj_q6_k, .embd = &fj_q4_k },
     { { "TQ1_0", 36, 1.6875, "1.7 bits: TQ2_0, smaller and slower" }, &fj_tq1_0, &fj_q6_k, .embd = &fj_q4_k },
+    { { "MXFP4_MOE", 38, 4.25, "4.3 bits for experts, 8.5 for the rest" }, &fj_mxfp4, &fj_q8_0, .beside_experts = &fj_q8_0 },
     { { "Q4_0", 2, 4.5, "4.5 bits: simple, more loss than Q4_K_M" }, &fj_q4_0, &fj_q6_k, .weighed_down = &early_q4_1 },
     { { "Q4_1", 3, 5.0, "5.0 bits: Q4_0 with a min" }, &fj_q4_1, &fj_q6_k },
     { { "Q5_0", 8, 5.5, "5.5 bits: any rows that 32 divides" }, &fj_q5_0, &fj_q6_k, .weighed_down = &early_q5_1 },
@@ -116,7 +118,8 @@ const fj_recipe *const fj_recipes[] = {
     &mixes[0].recipe,  &mixes[1].recipe,  &mixes[2].recipe,  &mixes[3].recipe,  &mixes[4].recipe,  &mixes[5].recipe,
     &mixes[6].recipe,  &mixes[7].recipe,  &mixes[8].recipe,  &mixes[9].recipe,  &mixes[10].recipe, &mixes[11].recipe,
     &mixes[12].recipe, &mixes[13].recipe, &mixes[14].recipe, &mixes[15].recipe, &mixes[16].recipe, &mixes[17].recipe,
-    &mixes[18].recipe, &mixes[19].recipe, &mixes[20].recipe, &mixes[21].recipe, NULL,
+    &mixes[18].recipe, &mixes[19].recipe, &mixes[20].recipe, &mixes[21].recipe, &mixes[22].recipe,
+    NULL,
 };
 /* clang-format on */
 
@@ -188,9 +191,17 @@ static const fj_dtype *type_of_attn_out(const mix *m, const fj_recipe_weight *we
     return type ? type : m->main;
 }
 
+static bool is_of_experts(const fj_role *role)
+{
+    return role == &fj_role_ffn_gate_exps || role == &fj_role_ffn_up_exps || role == &fj_role_ffn_down_exps ||
+           role == &fj_role_ffn_in_exps || role == &fj_role_attn_in_exps || role == &fj_role_attn_out_exps;
+}
+
 static const fj_dtype *wanted_type(const mix *m, const fj_recipe_weight *weight)
 {
     const fj_role *role = weight->role;
+    if (m->beside_experts)
+        return is_of_experts(role) ? m->main : m->beside_experts;
     if (role == &fj_role_output || (role == &fj_role_token_embd && weight->tied_output)) {
         /* llama.cpp: rows that the mix's own block does not divide send the head to Q8_0 at once */
         bool is_apart = weight->is_falcon || weight->shape.dim[1] % m->main->block_len != 0;

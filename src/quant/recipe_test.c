@@ -256,6 +256,17 @@ TEST(eighty_layers_with_shared_heads_raise_attn_v)
     CHECK(type_of("Q4_K_M", &fj_role_ffn_down, 10, 80, 8192, 28672) == &fj_q4_k);
 }
 
+/* As llama.cpp writes a Mixtral: 4 bits for the experts and nothing else. */
+TEST(mxfp4_moe_is_for_experts)
+{
+    CHECK(type_of("MXFP4_MOE", &fj_role_ffn_gate_exps, 3, 32, 4096, 4096) == &fj_mxfp4);
+    CHECK(type_of("MXFP4_MOE", &fj_role_ffn_down_exps, 3, 32, 4096, 4096) == &fj_mxfp4);
+    CHECK(type_of("MXFP4_MOE", &fj_role_ffn_gate, 3, 32, 4096, 4096) == &fj_q8_0);
+    CHECK(type_of("MXFP4_MOE", &fj_role_attn_v, 3, 32, 4096, 4096) == &fj_q8_0);
+    CHECK(type_of("MXFP4_MOE", &fj_role_output, -1, 32, 4096, 4096) == &fj_q8_0);
+    CHECK(type_of("MXFP4_MOE", &fj_role_token_embd, -1, 32, 4096, 4096) == &fj_q8_0);
+}
+
 TEST(norms_and_vectors_stay_f32)
 {
     for (const fj_recipe *const *recipe = fj_recipes; *recipe; recipe++) {
@@ -275,11 +286,11 @@ TEST(recipes_are_found_in_either_case_and_have_the_file_types_of_gguf)
     static const struct {
         const char *name;
         int ftype;
-    } cases[] = { { "Q8_0", 7 },    { "Q6_K", 18 },   { "Q5_K_M", 17 }, { "Q5_K_S", 16 }, { "Q4_K_M", 15 },
-                  { "Q4_K_S", 14 }, { "IQ4_NL", 25 }, { "IQ4_XS", 30 }, { "Q3_K_L", 13 }, { "Q3_K_M", 12 },
-                  { "Q3_K_S", 11 }, { "Q2_K", 10 },   { "Q2_K_S", 21 }, { "TQ2_0", 37 },  { "TQ1_0", 36 },
-                  { "Q4_0", 2 },    { "Q4_1", 3 },    { "Q5_0", 8 },    { "Q5_1", 9 },    { "F16", 1 },
-                  { "BF16", 32 },   { "F32", 0 } };
+    } cases[] = { { "Q8_0", 7 },       { "Q6_K", 18 },   { "Q5_K_M", 17 }, { "Q5_K_S", 16 }, { "Q4_K_M", 15 },
+                  { "Q4_K_S", 14 },    { "IQ4_NL", 25 }, { "IQ4_XS", 30 }, { "Q3_K_L", 13 }, { "Q3_K_M", 12 },
+                  { "Q3_K_S", 11 },    { "Q2_K", 10 },   { "Q2_K_S", 21 }, { "TQ2_0", 37 },  { "TQ1_0", 36 },
+                  { "MXFP4_MOE", 38 }, { "Q4_0", 2 },    { "Q4_1", 3 },    { "Q5_0", 8 },    { "Q5_1", 9 },
+                  { "F16", 1 },        { "BF16", 32 },   { "F32", 0 } };
     size_t n = 0;
     for (const fj_recipe *const *recipe = fj_recipes; *recipe; recipe++, n++) {
         CHECK(n < FJ_LEN(cases));
