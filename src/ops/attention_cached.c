@@ -138,7 +138,7 @@ static fj_key_tile page_tile(const void *context, int64_t index)
 
 static bool is_bf16(const fj_run *run, const fj_cache_layout *l)
 {
-    return run->fast && run->k->cpu & FJ_CPU_BF16 && l->k != &fj_f32 && l->v != &fj_f32;
+    return run->fast_attention && run->k->cpu & FJ_CPU_BF16 && l->k != &fj_f32 && l->v != &fj_f32;
 }
 
 /* A tile of one row takes the query heads of a key head together, so that the keys are read once. */

@@ -102,7 +102,9 @@ static void run_pass(numbers *x, const setting *s, int64_t first, int64_t n, con
              *tables = external(g, &fj_i32, FJ_SEQS, fj_shape_2(2, PER_SEQ), page_table),
              *cache = external(g, &fj_u8, FJ_FIXED, fj_shape_1(1), x->cache);
     fj_value *out = fj_attention_cached(g, q, k, v, t, tables, cache, LAYER, &layout, s->shape);
-    fj_run run = { .k = s->k, .pool = s->pool, .fast = s->fast, .n_rows = n, .n_tiles = n_tiles, .n_seqs = 2 };
+    fj_run run = {
+        .k = s->k, .pool = s->pool, .fast_attention = s->fast, .n_rows = n, .n_tiles = n_tiles, .n_seqs = 2
+    };
     run_to(g, out, x->got + first * H * D, &run);
 }
 

@@ -158,6 +158,7 @@ struct fj_run {
     const fj_kernels *k;
     fj_pool          *pool;
     bool     fast;  /* int8 and bf16 activations where the weights are quantized or bf16; else everything in f32 */
+    bool     fast_attention; /* bf16 products over a cache that is not f32, where the processor has them */
     bool     bf16;  /* training: products in bf16 with f32 sums */
     int64_t  n_rows, n_out_rows, n_tiles, n_seqs;
     uint64_t seed;
