@@ -10,6 +10,7 @@
 #include "formats/foreign.h"
 #include "quant/book.h"
 #include "quant/nf4.h"
+#include "quant/quant.h"
 
 enum { LEN = 64, CODES = LEN / 2, FULL = 36, NESTED = 33, INT8_BYTES = 68, MOST_BLOCK = 4096 };
 
@@ -87,7 +88,7 @@ static void rows_int8_wide(const fj_foreign_weight *w, int64_t row0, int64_t n, 
     float *to = out;
     for (int64_t r = row0; r < row0 + n; r++)
         for (int64_t c = 0; c < f->cols; c++)
-            *to++ = (float)(signed char)f->codes[r * f->cols + c] * float_at(f->scales, r) * 7.874015718698502e-3f;
+            *to++ = (float)(signed char)f->codes[r * f->cols + c] * float_at(f->scales, r) * FJ_INT8_STEP;
 }
 
 /* ---- 4 bits ----------------------------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@
 #include <string.h>
 
 #include "kernels/kernels_internal.h"
+#include "quant/quant.h"
 
 #define FJ_INLINE static inline __attribute__((always_inline)) /* bodies that fold on constant arguments */
 
@@ -329,7 +330,7 @@ FJ_INLINE void fj_block_scales(fj_form f, const uint8_t *tile, int64_t b, int r,
     scale[0] = scale[1] = fj_top_scale(f, top, r);
     min[0] = min[1] = 0;
     if (f.top == FJ_TOP_ROW)
-        scale[0] = scale[1] = scale[0] * 7.874015718698502e-3f;
+        scale[0] = scale[1] = scale[0] * FJ_INT8_STEP;
     if (f.top == FJ_TOP_HALF_ZERO)
         min[0] = min[1] = -((float)(fj_load_u16(top + 32 + 2 * r) - f.offset) * scale[0]);
     if (f.top == FJ_TOP_HALF_MIN)
@@ -370,7 +371,7 @@ FJ_INLINE void fj_tile_unpack(fj_form f, const uint8_t *tile, int64_t k, int r, 
         for (int i = 0; i < FJ_BLOCK; i++) {
             float value = (float)fj_code_value(f, code[i]);
             if (f.top == FJ_TOP_ROW)
-                dst[i] = value * fj_top_scale(f, top, r) * 7.874015718698502e-3f;
+                dst[i] = value * fj_top_scale(f, top, r) * FJ_INT8_STEP;
             else if (f.top == FJ_TOP_HALF_ZERO)
                 dst[i] = (float)(code[i] - fj_load_u16(top + 32 + 2 * r)) * scale[0];
             else

@@ -18,7 +18,7 @@ static void decode(const void *src, float *dst, int64_t n)
         float scale;
         memcpy(&scale, block, sizeof scale);
         for (int i = 0; i < BLOCK; i++)
-            dst[i] = (float)(int8_t)block[AT_CODES + i] * scale * 7.874015718698502e-3f;
+            dst[i] = (float)(int8_t)block[AT_CODES + i] * scale * FJ_INT8_STEP;
     }
 }
 

@@ -58,6 +58,58 @@ FJ_INLINE float fj_plain_cut(float x, float low, float high)
     return x < high ? x : high;
 }
 
+/* ggml's own codes of 32 values that share a scale (Q4_0, Q5_0), and the scale as a half at d. The quotient is taken with the scale before
+ * it became a half, and product and sum are one operation (as compiled with FMA): in double the product is exact. A scale that has
+ * no reciprocal makes a block of zeros. */
+FJ_INLINE void fj_plain_scale(const float *x, const int middle, uint8_t *d_half, uint8_t codes[FJ_PLAIN])
+{
+    float d = fj_plain_peak(x) / (float)-middle;
+    d = d < 65504.0f ? d : 65504.0f;
+    d = d > -65504.0f ? d : -65504.0f;
+    double inverse = (double)fj_inverse(d);
+    float most = fabsf(d) * (float)middle;
+    fj_half_store(d_half, fj_half_saturated(d));
+    for (int i = 0; i < FJ_PLAIN; i++) {
+        int code = (int)(float)((double)fj_plain_cut(x[i], -most, most) * inverse + (middle + 0.5));
+        codes[i] = (uint8_t)FJ_MIN(code, 2 * middle - 1);
+    }
+}
+
+/* ggml's own codes of 32 values that share a scale and a min (Q4_1, Q5_1), and both as halves. Codes are taken with scale and min before
+ * they became halves, in f32, each operation rounded. Halves that would be infinite are first brought to the end of their range; a
+ * scale that has no reciprocal makes a block of equal values. */
+FJ_INLINE void fj_plain_line(const float *x, const int top, uint8_t *halves, uint8_t codes[FJ_PLAIN])
+{
+    float low, high;
+    fj_plain_range(x, &low, &high);
+    float d = (high - low) / (float)top;
+    for (int i = FJ_PLAIN - 1; low == 0 && i >= 0; i--)
+        low = x[i] == 0 ? x[i] : low; /* the sign of the first */
+    d = d < 65504.0f ? d : 65504.0f;
+    float m = low < 65504.0f ? low : 65504.0f;
+    m = m > -65504.0f ? m : -65504.0f;
+    float inverse = fj_inverse(d), most = m + d * (float)top;
+    fj_half_store(halves, fj_half_saturated(d));
+    fj_half_store(halves + 2, fj_half_saturated(m));
+    for (int i = 0; i < FJ_PLAIN; i++) {
+        int code = (int)((fj_plain_cut(x[i], m, most) - m) * inverse + 0.5f);
+        codes[i] = (uint8_t)FJ_MIN(code, top);
+    }
+}
+
+/* An encoder of blocks of `bytes`: without importance all at once, with it as many blocks at a time as there are lanes. */
+static inline void fj_plain_encode(const float *src, uint8_t *block, int64_t n, const float *importance, int bytes,
+                                   void plain(const float *, uint8_t *, int64_t),
+                                   void weighted(const float *, const float *, int, uint8_t *))
+{
+    if (!importance)
+        plain(src, block, n);
+    for (int64_t at = 0, count; importance && at < n; at += count * FJ_PLAIN, block += count * bytes) {
+        count = FJ_MIN(FJ_LANES, (n - at) / FJ_PLAIN);
+        weighted(src + at, importance + at, (int)count, block);
+    }
+}
+
 /* Sixteen bytes: the low halves of codes j and j + 16. */
 FJ_INLINE void fj_plain_nibbles(const uint8_t codes[FJ_PLAIN], uint8_t *bytes)
 {

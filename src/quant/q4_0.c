@@ -28,23 +28,11 @@ FJ_INLINE void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
     fj_plain_nibbles(codes, block + AT_CODES);
 }
 
-/* ggml's own: the quotient is taken with the scale before it became a half, and product and sum are one operation (as
- * compiled with FMA): in double the product is exact. A scale that has no reciprocal makes a block of zeros. */
 FJ_LEVELS static void encode_plain(const float *x, uint8_t *block, int64_t n)
 {
     for (; n > 0; n -= BLOCK, x += BLOCK, block += BYTES) {
-        float d = fj_plain_peak(x) / -MIDDLE;
-        d = d < 65504.0f ? d : 65504.0f;
-        d = d > -65504.0f ? d : -65504.0f;
-        double inverse = (double)fj_inverse(d);
-        float most = fabsf(d) * MIDDLE;
         uint8_t codes[BLOCK];
-
-        fj_half_store(block, fj_half_saturated(d));
-        for (int i = 0; i < BLOCK; i++) {
-            int code = (int)(float)((double)fj_plain_cut(x[i], -most, most) * inverse + (MIDDLE + 0.5));
-            codes[i] = (uint8_t)FJ_MIN(code, TOP);
-        }
+        fj_plain_scale(x, MIDDLE, block, codes);
         store_codes(codes, block);
     }
 }
@@ -67,15 +55,7 @@ static void encode_weighted(const float *src, const float *importance, int n, ui
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
-    uint8_t *block = dst;
-    if (!importance) {
-        encode_plain(src, dst, n);
-        return;
-    }
-    for (int64_t at = 0, count; at < n; at += count * BLOCK, block += count * BYTES) {
-        count = FJ_MIN(FJ_LANES, (n - at) / BLOCK);
-        encode_weighted(src + at, importance + at, (int)count, block);
-    }
+    fj_plain_encode(src, dst, n, importance, BYTES, encode_plain, encode_weighted);
 }
 
 const fj_quant fj_quant_q4_0 = {

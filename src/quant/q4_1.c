@@ -29,29 +29,11 @@ FJ_INLINE void store_codes(const uint8_t codes[BLOCK], uint8_t *block)
     fj_plain_nibbles(codes, block + AT_CODES);
 }
 
-/* ggml's own: codes are taken with scale and min before they became halves, in f32, each operation rounded. Halves that
- * would be infinite are first brought to the end of their range; a scale that has no reciprocal makes a block of equal
- * values. */
 FJ_LEVELS static void encode_plain(const float *x, uint8_t *block, int64_t n)
 {
     for (; n > 0; n -= BLOCK, x += BLOCK, block += BYTES) {
-        float low, high;
-        fj_plain_range(x, &low, &high);
-        float d = (high - low) / TOP;
-        for (int i = BLOCK - 1; low == 0 && i >= 0; i--)
-            low = x[i] == 0 ? x[i] : low; /* the sign of the first */
-        d = d < 65504.0f ? d : 65504.0f;
-        float m = low < 65504.0f ? low : 65504.0f;
-        m = m > -65504.0f ? m : -65504.0f;
-        float inverse = fj_inverse(d), most = m + d * TOP;
         uint8_t codes[BLOCK];
-
-        fj_half_store(block, fj_half_saturated(d));
-        fj_half_store(block + 2, fj_half_saturated(m));
-        for (int i = 0; i < BLOCK; i++) {
-            int code = (int)((fj_plain_cut(x[i], m, most) - m) * inverse + 0.5f);
-            codes[i] = (uint8_t)FJ_MIN(code, TOP);
-        }
+        fj_plain_line(x, TOP, block, codes);
         store_codes(codes, block);
     }
 }
@@ -75,15 +57,7 @@ static void encode_weighted(const float *src, const float *importance, int n, ui
 
 static void encode(const float *src, void *dst, int64_t n, const float *importance)
 {
-    uint8_t *block = dst;
-    if (!importance) {
-        encode_plain(src, dst, n);
-        return;
-    }
-    for (int64_t at = 0, count; at < n; at += count * BLOCK, block += count * BYTES) {
-        count = FJ_MIN(FJ_LANES, (n - at) / BLOCK);
-        encode_weighted(src + at, importance + at, (int)count, block);
-    }
+    fj_plain_encode(src, dst, n, importance, BYTES, encode_plain, encode_weighted);
 }
 
 const fj_quant fj_quant_q4_1 = {

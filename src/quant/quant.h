@@ -10,6 +10,9 @@
 #include "tensor/dtype.h"
 #include "tensor/role.h"
 
+/* What a code of INT8 is worth over its row's scale, 1/127 as bitsandbytes has it. */
+#define FJ_INT8_STEP 7.874015718698502e-3f
+
 typedef struct fj_quant {
     const fj_dtype *dtype;
     /* n values (a multiple of the block) from blocks; exact in f32. src may be unaligned, and any bytes: what a file's scales

@@ -8,25 +8,25 @@ set -eu
 cc -std=c17 -D_DEFAULT_SOURCE -O1 -I"$ROOT/tests" -o hub "$ROOT/tests/e2e/hub.c" "$ROOT/tests/hub_server.c" $(pkg-config --cflags --libs libcrypto) -lpthread
 commit=0123456789abcdef0123456789abcdef01234567
 unset HF_HUB_CACHE HUGGINGFACE_HUB_CACHE XDG_CACHE_HOME HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_TOKEN_PATH HF_HUB_OFFLINE TRANSFORMERS_OFFLINE http_proxy all_proxy
-export HF_HOME="$PWD/home"
+export HF_HOME="$PWD/cache"
 
-mkdir -p root/big root/ggufs root/sharded/onnx
-cp -r "$ROOT/tests/golden/talker" root/model
-cp -r "$ROOT/tests/golden/talker" root/small
-head -c 3000000 /dev/zero | tr '\0' 'z' >root/big/model.safetensors
-echo '{}' >root/big/config.json
-for part in 1 2 3; do head -c 5000$part /dev/zero >root/sharded/model-0000$part-of-00003.safetensors; done
-echo '{"weight_map": {"a": "model-00001-of-00003.safetensors", "b": "model-00002-of-00003.safetensors"}}' >root/sharded/model.safetensors.index.json
-echo '{}' | tee root/sharded/config.json >root/sharded/tokenizer.json
-cp root/sharded/model-00003-of-00003.safetensors root/sharded/pytorch_model.bin
-cp root/sharded/config.json root/sharded/onnx/config.json
-"$FORJA" export root/model root/ggufs/m-F32.gguf -q >/dev/null
-"$FORJA" quantize root/model root/ggufs/m-Q8_0.gguf --type Q8_0 -q >/dev/null
-cp root/ggufs/m-Q8_0.gguf root/ggufs/p-00001-of-00002.gguf
-cp root/ggufs/m-Q8_0.gguf root/ggufs/p-00002-of-00002.gguf
+mkdir -p served/big served/ggufs served/sharded/onnx
+cp -r "$ROOT/tests/golden/talker" served/model
+cp -r "$ROOT/tests/golden/talker" served/small
+head -c 3000000 /dev/zero | tr '\0' 'z' >served/big/model.safetensors
+echo '{}' >served/big/config.json
+for part in 1 2 3; do head -c 5000$part /dev/zero >served/sharded/model-0000$part-of-00003.safetensors; done
+echo '{"weight_map": {"a": "model-00001-of-00003.safetensors", "b": "model-00002-of-00003.safetensors"}}' >served/sharded/model.safetensors.index.json
+echo '{}' | tee served/sharded/config.json >served/sharded/tokenizer.json
+cp served/sharded/model-00003-of-00003.safetensors served/sharded/pytorch_model.bin
+cp served/sharded/config.json served/sharded/onnx/config.json
+"$FORJA" export served/model served/ggufs/m-F32.gguf -q >/dev/null
+"$FORJA" quantize served/model served/ggufs/m-Q8_0.gguf --type Q8_0 -q >/dev/null
+cp served/ggufs/m-Q8_0.gguf served/ggufs/p-00001-of-00002.gguf
+cp served/ggufs/m-Q8_0.gguf served/ggufs/p-00002-of-00002.gguf
 
 mkfifo stop
-./hub root log port <stop &
+./hub served log port <stop &
 server=$!
 exec 9>stop
 trap 'exec 9>&-; wait $server' EXIT
@@ -42,7 +42,7 @@ says 0 '' pull hf:plain/model --json
 says 0 '4 files, 27.0 kB, of which 0 B were fetched now' pull hf:plain/model
 [ "$(cat out)" = "$(place plain model)/snapshots/$commit" ]
 [ "$(cat "$(place plain model)/refs/main")" = $commit ]
-diff -r root/model "$(cat out)"
+diff -r served/model "$(cat out)"
 says 0 '' pull hf:plain/model -q
 [ ! -s err ]
 before=$(asked .)
@@ -64,8 +64,8 @@ says 0 'hf:moved/model is not in the cache: fetching it' train run.yaml
 grep -q '"base_model_name_or_path": "moved/model"' tuned/adapter_config.json
 
 # an adapter, which is no model by itself
-mkdir root/lora
-cp tuned/adapter_config.json tuned/adapter_model.safetensors root/lora
+mkdir served/lora
+cp tuned/adapter_config.json tuned/adapter_model.safetensors served/lora
 says 0 'hf:plain/lora is not in the cache: fetching it' run hf:plain/model -p S --temp 0 --adapter hf:plain/lora
 before=$(asked .)
 says 0 '' export hf:plain/model merged --adapter hf:plain/lora -q
@@ -94,7 +94,7 @@ HF_HUB_OFFLINE=1 says 5 'HF_HUB_OFFLINE is set' pull hf:plain/none
 HF_ENDPOINT=http://127.0.0.1:1 says 0 '' run hf:plain/model -p S --temp 0
 
 # stopped by Ctrl-C and killed: what came is kept under a name of its own, and goes on
-partial=$(sha256sum <root/big/model.safetensors | cut -d ' ' -f 1).incomplete
+partial=$(sha256sum <served/big/model.safetensors | cut -d ' ' -f 1).incomplete
 stopped() { # signal, exit code
     "$FORJA" pull hf:slow/big >out 2>err &
     pid=$!
@@ -112,15 +112,15 @@ stopped TERM 130
 grep -q 'error: interrupted' err && grep -q 'hint: what was fetched is kept' err
 stopped KILL 137
 says 0 '' pull hf:slow/big -q
-cmp root/big/model.safetensors "$(cat out)/model.safetensors"
+cmp served/big/model.safetensors "$(cat out)/model.safetensors"
 [ "$(asked '/slow/big/.*model.safetensors from [1-9]')" -ge 1 ]
 
 # a connection that is cut, that stops, a hub that is busy
 says 0 '' pull hf:cut/big -q
-cmp root/big/model.safetensors "$(cat out)/model.safetensors"
+cmp served/big/model.safetensors "$(cat out)/model.safetensors"
 HF_HUB_DOWNLOAD_TIMEOUT=1 says 0 '' pull hf:stall/model -q
 says 0 '' pull hf:busy/model -q
-diff -r root/model "$(cat out)"
+diff -r served/model "$(cat out)"
 waited=
 tries() { # a name, then as for says: what takes all tries does so beside the others
     mkdir "$1"
@@ -141,7 +141,7 @@ says 5 "accept them at $HF_ENDPOINT/gated/model, then set HF_TOKEN" pull hf:gate
 says 5 'the hub has no such repository' run hf:missing/model
 says 5 "has no revision 'v9'" pull hf:norevision/model@v9
 HF_TOKEN=secret says 0 '' pull hf:token/model -q
-mkdir -p home && echo wrong >home/token
+mkdir -p cache && echo wrong >cache/token
 says 5 'the hub does not know the token' pull hf:badtoken/model
 says 5 'wrong content: SHA-256 is' pull hf:wrong/model
 says 5 'wrong content' pull hf:wrong-small/model
@@ -151,5 +151,5 @@ says 2 'no name of a repository' pull hf:../x
 says 2 'no name of a revision' pull 'hf:a/b@../../x'
 says 2 'is no name of the hub' pull "$ROOT/tests/golden/talker"
 HF_ENDPOINT=nowhere says 2 "HF_ENDPOINT: 'nowhere'" pull hf:a/b
-[ -z "$(find . -name 'evil*' ! -path './root/*' ! -path './home/*')" ]
-[ -z "$(find home -name '*.part')" ]
+[ -z "$(find . -name 'evil*' ! -path './served/*' ! -path './cache/*')" ]
+[ -z "$(find cache -name '*.part')" ]

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "formats/formats.h"
 #include "tasks/prompt_cache.h"
+#include "ones.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,10 +20,7 @@ static const char config_text[] =
     "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"vocab_size\":5,"
     "\"tie_word_embeddings\":true}";
 
-static const struct {
-    const char *name;
-    int rows, cols; /* cols 0: a vector */
-} weights[] = {
+static const fuzz_weight weights[] = {
     { "model.embed_tokens.weight", 5, 8 },
     { "model.norm.weight", 8, 0 },
     { "model.layers.0.input_layernorm.weight", 8, 0 },
@@ -35,31 +33,6 @@ static const struct {
     { "model.layers.0.mlp.up_proj.weight", 4, 8 },
     { "model.layers.0.mlp.down_proj.weight", 8, 4 },
 };
-
-/* The tiny model's file, all ones. */
-static void write_model(fj_str *out)
-{
-    fj_str header = { 0 };
-    size_t at = 0;
-    for (size_t i = 0; i < FJ_LEN(weights); i++) {
-        size_t bytes = 4 * (size_t)weights[i].rows * (size_t)(weights[i].cols ? weights[i].cols : 1);
-        char cols[24] = "";
-        if (weights[i].cols)
-            (void)snprintf(cols, sizeof cols, ",%d", weights[i].cols);
-        fj_str_printf(&header, "%c\"%s\":{\"dtype\":\"F32\",\"shape\":[%d%s],\"data_offsets\":[%zu,%zu]}",
-                      i ? ',' : '{', weights[i].name, weights[i].rows, cols, at, at + bytes);
-        at += bytes;
-    }
-    fj_str_add_char(&header, '}');
-    while (header.len % 8)
-        fj_str_add_char(&header, ' ');
-    uint64_t len = header.len;
-    fj_str_add(out, (const char *)&len, sizeof len);
-    fj_str_add(out, header.data, header.len);
-    for (const float one = 1; at; at -= sizeof one)
-        fj_str_add(out, (const char *)&one, sizeof one);
-    fj_str_free(&header);
-}
 
 /* Makes a file the session's own. */
 static void own(const fj_session *s, unsigned char *file, size_t len)
@@ -105,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned char *file = size ? malloc(size) : NULL;
     if (!file)
         return 0;
-    write_model(&model_file);
+    fuzz_write_ones(weights, FJ_LEN(weights), &model_file);
     fj_status st = fj_safetensors_open_bytes(model_file.data, model_file.len, &source, &err);
     fj_assert(!st);
     fj_json_free(source->config);

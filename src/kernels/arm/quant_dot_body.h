@@ -39,7 +39,7 @@ FJ_INLINE scales load_scales(fj_form f, int q, const uint8_t *top, const uint8_t
     else
         s.d[0] = load_halves(top + 8 * q);
     if (f.top == FJ_TOP_ROW)
-        s.d[0] = vmulq_n_f32(s.d[0], 7.874015718698502e-3f);
+        s.d[0] = vmulq_n_f32(s.d[0], FJ_INT8_STEP);
     s.min[0] = f.top == FJ_TOP_HALF_MIN ? load_halves(top + 32 + 8 * q) : vdupq_n_f32(0);
     if (f.top == FJ_TOP_HALF_ZERO) {
         uint16x4_t zero = vreinterpret_u16_u8(vld1_u8(top + 32 + 8 * q));

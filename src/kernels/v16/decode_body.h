@@ -11,6 +11,7 @@
 #include "quant/book.h"
 #include "quant/grids.h"
 #include "quant/nf4.h"
+#include "quant/quant.h"
 
 INLINE float half_at(const uint8_t *p)
 {
@@ -177,7 +178,7 @@ static void decode_fp4(const void *src, float *dst, int64_t n)
 
 static void decode_int8(const void *src, float *dst, int64_t n)
 {
-    const v16 part = v16_set1(7.874015718698502e-3f);
+    const v16 part = v16_set1(FJ_INT8_STEP);
     const uint8_t *block = src;
     for (; n > 0; n -= 64, block += 68, dst += 64) {
         v16 scale = v16_set1(f32_at(block));

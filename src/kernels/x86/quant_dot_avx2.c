@@ -155,7 +155,7 @@ FJ_INLINE scales load_scales(fj_form f, const int h, const uint8_t *top, const u
     else
         s.d[0] = load_f16(top + 16 * h);
     if (f.top == FJ_TOP_ROW)
-        s.d[0] = _mm256_mul_ps(s.d[0], _mm256_set1_ps(7.874015718698502e-3f));
+        s.d[0] = _mm256_mul_ps(s.d[0], _mm256_set1_ps(FJ_INT8_STEP));
     s.min[0] = f.top == FJ_TOP_HALF_MIN ? load_f16(top + 32 + 16 * h) : _mm256_setzero_ps();
     if (f.top == FJ_TOP_HALF_ZERO) {
         __m256i zero = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(top + 32 + 16 * h)));

@@ -90,7 +90,7 @@ FJ_INLINE scales load_scales(fj_form f, const uint8_t *top, const uint8_t *sub)
     else
         s.d[0] = load_f16(top);
     if (f.top == FJ_TOP_ROW)
-        s.d[0] = _mm512_mul_ps(s.d[0], _mm512_set1_ps(7.874015718698502e-3f));
+        s.d[0] = _mm512_mul_ps(s.d[0], _mm512_set1_ps(FJ_INT8_STEP));
     s.min[0] = f.top == FJ_TOP_HALF_MIN ? load_f16(top + 32) : _mm512_setzero_ps();
     if (f.top == FJ_TOP_HALF_ZERO) {
         __m512i zero = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(top + 32)));
