@@ -219,6 +219,32 @@ TEST(logits_over_a_cache_of_any_type_have_the_same_bits_alone_in_a_batch_in_chun
     free(x);
 }
 
+/* Kernels that are said to have no bf16 multiply weights as before: only attention looks. */
+static bool attends_as_without_bf16(const fj_dtype *weights, const fj_kernels *k)
+{
+    made *x = calloc(1, sizeof *x), *other = calloc(1, sizeof *other);
+    fj_kernels without = *k;
+    without.cpu &= ~(unsigned)FJ_CPU_BF16;
+    CHECK(x && other);
+    x->k_type = x->v_type = other->k_type = other->v_type = &fj_f16;
+    make(x, NULL, FJ_NAMING_HF, weights, k, 1, true);
+    make(other, NULL, FJ_NAMING_HF, weights, &without, 1, true);
+    bool same = test_same_bits(x->all, other->all, LENGTH * V);
+    drop(x);
+    drop(other);
+    free(x);
+    free(other);
+    return same;
+}
+
+TEST(attention_is_in_bf16_where_weights_are_quantized_and_nowhere_else)
+{
+    fj_kernels tables[TEST_TABLES];
+    const fj_kernels *best = &tables[test_tables(tables) - 1];
+    CHECK(attends_as_without_bf16(&fj_bf16, best) && attends_as_without_bf16(&fj_f16, best));
+    CHECK(attends_as_without_bf16(&fj_q8_0, best) == !(best->cpu & FJ_CPU_BF16));
+}
+
 /* Random weights are the worst case: they carry what a type loses of a value (half a step: 1/512, 1/254, 1/62, 1/16 of the largest) on
  * to a few times that. Measured: 0.007, 0.015, 0.10, 0.26. */
 TEST(logits_over_a_quantized_cache_are_near_those_over_a_cache_of_floats)
