@@ -96,11 +96,7 @@ static void choose_all(const work *k, choice *c, int reach)
 {
     fj_lanes least;
     choose(k, c, reach, &least);
-    for (int block = 0; block < k->n_blocks; block++) {
-        c->error[block] = 0;
-        for (int run = 0; run < k->form->n_runs; run++)
-            c->error[block] += least.v[block * k->form->n_runs + run];
-    }
+    fj_lanes_sums(&least, k->n_blocks, k->form->n_runs, c->error);
 }
 
 /* What is said of one block goes over. */

@@ -80,4 +80,14 @@ FJ_INLINE void fj_lanes_keep(const fj_lanes *error, fj_lanes *least, const fj_la
         least->v[j] = error->v[j] < least->v[j] ? error->v[j] : least->v[j];
 }
 
+/* The sum of each block's lanes, which lie side by side, n_runs a block. */
+FJ_INLINE void fj_lanes_sums(const fj_lanes *of, int n_blocks, int n_runs, float *sums)
+{
+    for (int block = 0; block < n_blocks; block++) {
+        sums[block] = 0;
+        for (int run = 0; run < n_runs; run++)
+            sums[block] += of->v[block * n_runs + run];
+    }
+}
+
 #endif
